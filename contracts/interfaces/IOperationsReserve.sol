@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Cluster} from "./ISSVNetwork.sol";
+
+/// @title OperationsReserve
+/// @notice ETH that pays SSV: runway at registration and top-ups. Filled first from the fee, up to `target()`; anyone may add.
+interface IOperationsReserve {
+    event Funded(address indexed from, uint256 amount);
+    event Paid(uint256 amount);
+    event ToppedUp(uint256 indexed cluster, uint256 amount, uint256 runwayBlocks);
+    event RunwayChanged(uint256 targetBlocks, uint256 lowBlocks);
+
+    error NotRegistry(address caller);
+    error InsufficientReserve(uint256 amount, uint256 balance);
+    /// @notice The cluster still has `runway` blocks; top-ups start below `low`.
+    error RunwaySufficient(uint256 cluster, uint256 runway, uint256 low);
+    error NothingToTopUp(uint256 cluster);
+    error InvalidRunway(uint256 targetBlocks, uint256 lowBlocks);
+    error SendFailed(address to, uint256 amount);
+
+    /// @notice Adds `msg.value` to the reserve. Anyone.
+    function fund() external payable;
+
+    /// @notice Sends `amount` wei to the registry for a registration. ValidatorRegistry only.
+    function pay(uint256 amount) external;
+
+    /// @notice Anyone. Brings a cluster that is below the low runway up to the target, or as far as the reserve reaches.
+    /// @param snapshot the cluster as SSV's newest event shows it
+    function topUp(uint256 cluster, Cluster calldata snapshot) external;
+
+    /// @notice Governance. Blocks of runway, on top of SSV's liquidation threshold, that clusters are filled to and refilled below.
+    /// `targetBlocks` at most a year, `lowBlocks` below it.
+    function setRunway(uint32 targetBlocks, uint32 lowBlocks) external;
+
+    /// @notice Wei that a validator of burn `burnPerValidator` (wei a block) needs at registration.
+    function registrationCost(uint256 burnPerValidator, uint256 validators) external view returns (uint256);
+
+    /// @notice Wei held, by the reserve's own count.
+    function balance() external view returns (uint256);
+
+    /// @notice Target runway times the burn of all clusters, wei.
+    function target() external view returns (uint256);
+
+    /// @notice Wei missing to the target.
+    function shortfall() external view returns (uint256);
+
+    function runway() external view returns (uint32 targetBlocks, uint32 lowBlocks);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {DepositAnchor} from "./IGuardians.sol";
+import {Cluster} from "./ISSVNetwork.sol";
+
+/// Life of a validator. Published and vetted validators live in their account's queue and have no record yet.
+enum Status {
+    None,
+    Registered, // in SSV, not funded
+    Deposited, // 32 ETH sent
+    Discarded // registered, never to be funded
+}
+
+/// One slot a public key, written once registered.
+struct Validator {
+    Status status;
+    uint32 id; // order of registration, from 1
+    uint32 cluster;
+    uint40 registeredAt; // seconds
+    uint40 depositedAt; // seconds
+}
+
+/// A lane: one SSV owner with one nonce sequence and one FIFO queue.
+struct AccountState {
+    address account; // SSVAccount
+    uint64 nonce; // SSV owner nonce of the next registration
+    uint32 queued; // published, not yet registered or dropped
+    uint32 nextBatch; // first batch with something left
+    uint32 batches; // batches ever published
+    uint32 vetted; // batches ever vetted, in order
+}
+
+/// What one publish transaction left in the queue.
+struct Batch {
+    bytes26 head; // hash chain over what is left
+    uint24 cluster;
+    uint16 left;
+}
+
+struct ClusterState {
+    uint32 account;
+    bool active; // new validators may be registered
+    bool requireDkg;
+    uint32 cap; // most registered validators
+    uint32 registered; // in SSV: unfunded and funded, not removed
+    uint32 deposited;
+    uint64 burnPerValidator; // wei a block for one 32 ETH validator, as last synced
+    uint64[] operatorIds;
+}
+
+/// What `register` takes from the head of a queue.
+struct QueueItems {
+    bytes[] publicKeys;
+    bytes32[] depositSignatureHashes; // keccak256 of each 96 byte deposit signature
+    bytes[] shares; // KeyShares of each
+    bytes26 next; // hash chain of what follows in the batch; 0 at its end
+}
+
+/// @title ValidatorRegistry
+/// @notice Accounts, clusters, queues of prepared validators and the life of each validator up to its deposit:
+/// Published, Vetted, Registered, Deposited, or Discarded.
+///
+/// Data: publishing keeps one word a transaction, a reverse hash chain `h[i] = keccak256(cluster, keccak256(pubkey),
+/// keccak256(signature), keccak256(shares), h[i+1])` cut to 26 bytes, `h[n] = 0`; everything else is in the `Published` event. Registration consumes from the
+/// front and writes the chain's next link.
+///
+/// Layout of published data: for every validator `48 bytes public key | 96 bytes deposit signature | 96 + 304 * n bytes KeyShares`.
+interface IValidatorRegistry {
+    event AccountAdded(uint256 indexed account, address ssvAccount);
+    event ClusterAdded(
+        uint256 indexed cluster,
+        uint256 indexed account,
+        uint64[] operatorIds,
+        bool requireDkg,
+        uint256 cap
+    );
+    event ClusterUpdated(uint256 indexed cluster, bool active, uint256 cap);
+    event ClusterFeesSynced(uint256 indexed cluster, uint256 burnPerValidator, uint256 totalBurnRate);
+    /// @notice `data` as laid out above; the first of its validators was signed for owner nonce `firstNonce`.
+    event Published(
+        uint256 indexed account,
+        uint256 indexed cluster,
+        uint256 batch,
+        uint256 firstNonce,
+        uint256 count,
+        bytes data,
+        bytes dkgProofs
+    );
+    event BatchVetted(uint256 indexed account, uint256 indexed cluster, uint256 batch);
+    /// @notice The next `count` of the account's queue now have ids from `firstId` and used nonces from `firstNonce`.
+    event Registered(
+        uint256 indexed account,
+        uint256 indexed cluster,
+        uint256 firstId,
+        uint256 firstNonce,
+        uint256 count,
+        uint256 runwayPaid
+    );
+    event Deposited(uint256 indexed cluster, uint256[] ids);
+    event Discarded(uint256 indexed cluster, uint256 indexed id);
+    event QueueDropped(uint256 indexed account, uint256 nonce, uint256 count);
+    event Exited(uint256 indexed id);
+
+    error NotAuthorized(address caller, address expected);
+    error UnknownAccount(uint256 account);
+    error UnknownCluster(uint256 cluster);
+    error TooManyAccounts(uint256 highest);
+    error TooManyClusters(uint256 highest);
+    error InvalidOperatorIds(uint64[] operatorIds);
+    error InvalidCap(uint256 cap);
+    error DkgProofsRequired(uint256 cluster);
+    error DkgProofsNotExpected(uint256 cluster);
+    error InvalidDataLength(uint256 length, uint256 perValidator);
+    error TooManyValidators(uint256 count, uint256 highest);
+    /// @notice KeyShares are signed for one owner nonce; the next one to publish must be signed for `expected`.
+    error WrongNonce(uint256 given, uint256 expected);
+    /// @notice Batches are vetted in order; `expected` is next.
+    error WrongBatch(uint256 batch, uint256 expected);
+    error NothingToVet(uint256 account);
+    error NothingVetted(uint256 account);
+    error QueueEmpty(uint256 account);
+    error EmptyList();
+    error LengthMismatch();
+    /// @notice The items are not the next ones of the queue.
+    error NotHeadOfQueue(uint256 account, uint256 batch);
+    error ClusterNotActive(uint256 cluster);
+    error ClusterFull(uint256 cluster, uint256 cap);
+    /// @notice Another active cluster with vetted keys has fewer validators.
+    error NotSmallestCluster(uint256 cluster, uint256 smaller);
+    /// @notice Registered but unfunded validators are limited to what could be funded now, and to 20.
+    error TooManyUnfunded(uint256 after_, uint256 highest);
+    error PublicKeyUsed(bytes publicKey);
+    error InvalidPublicKey(uint256 length);
+    error InvalidSignatureLength(uint256 length);
+    error WrongStatus(bytes publicKey, Status status, Status expected);
+    error WrongCluster(bytes publicKey, uint256 cluster, uint256 expected);
+    /// @notice SSV does not know the key under our account.
+    error NotInSSV(bytes publicKey);
+
+    /// @notice Governance. Deploys the next SSVAccount (at most 32) and sets its fee recipient in SSV.
+    function addAccount() external returns (uint256 account);
+
+    /// @notice Governance. Adds a cluster (at most 64) of 4, 7, 10 or 13 strictly ascending operator ids.
+    function addCluster(
+        uint256 account,
+        uint64[] calldata operatorIds,
+        bool requireDkg,
+        uint32 cap
+    ) external returns (uint256 cluster);
+
+    /// @notice Governance. Opens or retires a cluster for new validators.
+    function setCluster(uint256 cluster, bool active, uint32 cap) external;
+
+    /// @notice Anyone. Reads the cluster's fees from SSV and updates the burn rate the reserve's target is made of.
+    function syncClusterFees(uint256 cluster) external;
+
+    /// @notice Pool operator. Appends validators to the account's queue; `firstNonce` must equal `nonce + queued`.
+    /// At most 80/40/30/20 for 4/7/10/13 operators a call (calldata fits 128 KB).
+    function publish(
+        uint256 cluster,
+        uint256 firstNonce,
+        bytes calldata data,
+        bytes calldata dkgProofs
+    ) external returns (uint256 batch);
+
+    /// @notice Anyone, with the guardians' signatures. Batches are vetted in order.
+    function vet(uint256 account, uint256 batch, bytes[] calldata signatures) external;
+
+    /// @notice Anyone. Registers the next validators of the queue of the cluster's account in SSV; the reserve pays their runway.
+    /// @param snapshot the cluster as SSV's newest event shows it
+    function register(uint256 cluster, QueueItems calldata items, Cluster calldata snapshot) external;
+
+    /// @notice Anyone, with the guardians' approval. 32 ETH each to the deposit contract, under the pool's credentials.
+    function deposit(
+        uint256 cluster,
+        bytes[] calldata publicKeys,
+        bytes[] calldata depositSignatures,
+        DepositAnchor calldata anchor,
+        bytes[] calldata signatures
+    ) external;
+
+    /// @notice Anyone, with the guardians' signatures. Registered validators that must not be funded.
+    function discard(bytes[] calldata publicKeys, bytes[] calldata signatures) external;
+
+    /// @notice Anyone, with the guardians' signatures. Forgets the unregistered rest of an account's queue; the nonce stays.
+    function dropQueue(uint256 account, bytes[] calldata signatures) external;
+
+    /// @notice ReportOracle only. Marks ids as exited; unknown and repeated ones are skipped.
+    function markExited(uint32[] calldata ids) external;
+
+    function validator(bytes calldata publicKey) external view returns (Validator memory);
+
+    function isExited(uint256 id) external view returns (bool);
+
+    function account(uint256 account_) external view returns (AccountState memory);
+
+    function cluster(uint256 cluster_) external view returns (ClusterState memory);
+
+    function batch(uint256 account_, uint256 batch_) external view returns (Batch memory);
+
+    /// @notice Number of accounts, clusters, validators ever registered, and of those not yet funded or discarded.
+    function counts() external view returns (uint256 accounts, uint256 clusters, uint256 validators, uint256 unfunded);
+
+    /// @notice Active cluster with the fewest validators that has vetted keys and room, and how many of its queue may be registered
+    /// now; (0, 0) when nothing is due. Cluster ids start at 1.
+    function nextRegistration() external view returns (uint256 cluster, uint256 count);
+
+    /// @notice Wei a block that all registered validators cost.
+    function totalBurnRate() external view returns (uint256);
+
+    /// @notice SSV Network, its views, and Ethereum's deposit contract.
+    function externals() external view returns (address ssvNetwork, address ssvViews, address depositContract);
+
+    /// @notice 0x01 || 11 zero bytes || WithdrawalVault.
+    function withdrawalCredentials() external view returns (bytes32);
+}
