@@ -1,0 +1,20 @@
+import { PoolError } from "../errors.js";
+
+export type KeysErrorCode =
+  | "BadClusterSize"
+  | "BadOperatorIds"
+  | "BadSecretKey"
+  | "BadPoint"
+  | "TooFewShares"
+  | "BadLength"
+  | "BadNonce"
+  | "BadOperatorKey"
+  | "BadAmount"
+  | "BadFile"
+  | "FileExists"
+  | "SelfCheckFailed";
+
+/** Every refusal of the key preparation and of its file formats. */
+export class KeysError extends PoolError<KeysErrorCode> {
+  override readonly name = "KeysError";
+}
