@@ -1,0 +1,184 @@
+import { ssz } from "@lodestar/types";
+import { fieldRange } from "./containerHasher.js";
+import { StateError } from "./errors.js";
+import { decode, type ElementObserver } from "./fieldHashers.js";
+import { toHex } from "./hex.js";
+import type { PubkeyIndex } from "./pubkeyIndex.js";
+import type { PendingDeposit, PendingPartialWithdrawal, ValidatorRecord } from "./stateParts.js";
+
+/** A forged queue must not fill the memory: more entries for our keys than this are refused (they would cost 1 ETH each). */
+const MAX_PENDING_DEPOSITS_OF_INTEREST = 2 ** 18;
+
+const VALIDATOR = ssz.phase0.Validator;
+const VALIDATOR_SIZE = VALIDATOR.fixedSize ?? 0;
+const PUBKEY = fieldRange(VALIDATOR, "pubkey");
+const EFFECTIVE_BALANCE = fieldRange(VALIDATOR, "effectiveBalance");
+const ACTIVATION_EPOCH = fieldRange(VALIDATOR, "activationEpoch");
+const EXIT_EPOCH = fieldRange(VALIDATOR, "exitEpoch");
+
+/** The fields of a validator's record; the rest of ValidatorRecord stands in other lists of the state. */
+export type ValidatorFields = Omit<
+  ValidatorRecord,
+  "balanceGwei" | "previousParticipation" | "currentParticipation" | "inactivityScore"
+>;
+
+/** Finds the validators of interest and sums the effective balance of all active ones. */
+export class ValidatorExtractor {
+  /** In order of their index. */
+  readonly selected: ValidatorFields[] = [];
+  /** Their indices, ascending. */
+  readonly indices: number[] = [];
+  readonly #pubkeys: PubkeyIndex;
+  readonly #epoch: number;
+  #activeBalanceGwei = 0n;
+
+  constructor(pubkeys: PubkeyIndex, epoch: number) {
+    this.#pubkeys = pubkeys;
+    this.#epoch = epoch;
+  }
+
+  get totalActiveBalanceGwei(): bigint {
+    return this.#activeBalanceGwei;
+  }
+
+  readonly observe: ElementObserver = (bytes, offset, first, count) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // halves of the 64-bit sum: each stays exact in a double for 2^21 records, more than one piece of a stream holds
+    let low = 0;
+    let high = 0;
+    for (let i = 0, at = offset; i < count; i++, at += VALIDATOR_SIZE) {
+      const isActive =
+        readUint64(view, at + ACTIVATION_EPOCH.offset) <= this.#epoch &&
+        this.#epoch < readUint64(view, at + EXIT_EPOCH.offset);
+      if (isActive) {
+        low += view.getUint32(at + EFFECTIVE_BALANCE.offset, true);
+        high += view.getUint32(at + EFFECTIVE_BALANCE.offset + 4, true);
+      }
+      const pubkey = this.#pubkeys.find(bytes, at + PUBKEY.offset);
+      if (pubkey !== undefined) this.#select(pubkey, first + i, bytes.subarray(at, at + VALIDATOR_SIZE));
+    }
+    this.#activeBalanceGwei += BigInt(low) + (BigInt(high) << 32n);
+  };
+
+  #select(pubkey: string, index: number, bytes: Uint8Array): void {
+    if (this.selected.length === this.#pubkeys.size) {
+      throw new StateError(
+        "STATE_MALFORMED",
+        `The state lists a public key twice, at the latest at index ${index}. The node served a forged state: ask another beacon node.`,
+        { pubkey, index },
+      );
+    }
+    const record = decode("validators", VALIDATOR, bytes);
+    this.selected.push({
+      index,
+      pubkey,
+      withdrawalCredentials: toHex(record.withdrawalCredentials),
+      effectiveBalanceGwei: BigInt(record.effectiveBalance),
+      slashed: record.slashed,
+      activationEligibilityEpoch: record.activationEligibilityEpoch,
+      activationEpoch: record.activationEpoch,
+      exitEpoch: record.exitEpoch,
+      withdrawableEpoch: record.withdrawableEpoch,
+    });
+    this.indices.push(index);
+  }
+}
+
+// Exact below 2^53, and above it still on the right side of every epoch that can be.
+function readUint64(view: DataView, offset: number): number {
+  return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 2 ** 32;
+}
+
+/** Picks the elements at some indices out of a list of numbers. */
+export class NumberExtractor {
+  /** One for each index, in their order. */
+  readonly values: bigint[] = [];
+  readonly #indices: readonly number[];
+  readonly #size: 1 | 8;
+
+  /** @param indices ascending, complete before the list begins */
+  constructor(indices: readonly number[], size: 1 | 8) {
+    this.#indices = indices;
+    this.#size = size;
+  }
+
+  readonly observe: ElementObserver = (bytes, offset, first, count) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (;;) {
+      const index = this.#indices[this.values.length];
+      if (index === undefined || index >= first + count) return;
+      const at = offset + (index - first) * this.#size;
+      this.values.push(this.#size === 8 ? view.getBigUint64(at, true) : BigInt(view.getUint8(at)));
+    }
+  };
+}
+
+const PENDING_DEPOSIT = ssz.electra.PendingDeposit;
+const PENDING_DEPOSIT_SIZE = PENDING_DEPOSIT.fixedSize ?? 0;
+const PENDING_DEPOSIT_PUBKEY = fieldRange(PENDING_DEPOSIT, "pubkey");
+
+/** Collects the pending deposits of the keys of interest. */
+export class PendingDepositExtractor {
+  readonly byPubkey = new Map<string, PendingDeposit[]>();
+  readonly #pubkeys: PubkeyIndex;
+  #collected = 0;
+
+  constructor(pubkeys: PubkeyIndex) {
+    this.#pubkeys = pubkeys;
+  }
+
+  readonly observe: ElementObserver = (bytes, offset, _first, count) => {
+    for (let i = 0, at = offset; i < count; i++, at += PENDING_DEPOSIT_SIZE) {
+      const pubkey = this.#pubkeys.find(bytes, at + PENDING_DEPOSIT_PUBKEY.offset);
+      if (pubkey !== undefined) this.#collect(pubkey, bytes.subarray(at, at + PENDING_DEPOSIT_SIZE));
+    }
+  };
+
+  #collect(pubkey: string, bytes: Uint8Array): void {
+    if (++this.#collected > MAX_PENDING_DEPOSITS_OF_INTEREST) {
+      throw new StateError(
+        "STATE_TOO_LARGE",
+        `The state has more than ${MAX_PENDING_DEPOSITS_OF_INTEREST} pending deposits of the keys asked for, each of which would have cost ` +
+          "somebody 1 ETH. The node served a forged state: ask another beacon node.",
+        { limit: MAX_PENDING_DEPOSITS_OF_INTEREST },
+      );
+    }
+    const record = decode("pendingDeposits", PENDING_DEPOSIT, bytes);
+    const deposit: PendingDeposit = {
+      pubkey,
+      withdrawalCredentials: toHex(record.withdrawalCredentials),
+      amountGwei: BigInt(record.amount),
+      signature: toHex(record.signature),
+      slot: record.slot,
+    };
+    const earlier = this.byPubkey.get(pubkey);
+    if (earlier === undefined) this.byPubkey.set(pubkey, [deposit]);
+    else earlier.push(deposit);
+  }
+}
+
+const PARTIAL_WITHDRAWAL = ssz.electra.PendingPartialWithdrawal;
+const PARTIAL_WITHDRAWAL_SIZE = PARTIAL_WITHDRAWAL.fixedSize ?? 0;
+
+/** Collects the pending partial withdrawals of the validators of interest. */
+export class PartialWithdrawalExtractor {
+  readonly selected: PendingPartialWithdrawal[] = [];
+  readonly #indices: readonly number[];
+  #known: ReadonlySet<number> | undefined;
+
+  /** @param indices complete before the list begins */
+  constructor(indices: readonly number[]) {
+    this.#indices = indices;
+  }
+
+  readonly observe: ElementObserver = (bytes, offset, _first, count) => {
+    this.#known ??= new Set(this.#indices);
+    for (let i = 0, at = offset; i < count; i++, at += PARTIAL_WITHDRAWAL_SIZE) {
+      const octets = bytes.subarray(at, at + PARTIAL_WITHDRAWAL_SIZE);
+      const record = decode("pendingPartialWithdrawals", PARTIAL_WITHDRAWAL, octets);
+      if (!this.#known.has(record.validatorIndex)) continue;
+      const { validatorIndex, amount, withdrawableEpoch } = record;
+      this.selected.push({ validatorIndex, amountGwei: amount, withdrawableEpoch });
+    }
+  };
+}

@@ -1,0 +1,30 @@
+import { ssz } from "@lodestar/types";
+import type { AnyContainer } from "./containerHasher.js";
+import { StateError } from "./errors.js";
+
+/** Forks whose states this version reads. A new one needs its state layout, its tests and a review of the report's rules. */
+export const SUPPORTED_FORKS = ["electra", "fulu"] as const;
+export type SupportedFork = (typeof SUPPORTED_FORKS)[number];
+
+/** What differs between the forks, of all that the reader uses. */
+export interface ForkTypes {
+  readonly state: AnyContainer;
+  readonly payloadHeader: typeof ssz.deneb.ExecutionPayloadHeader;
+}
+
+/** The consensus types of a fork, of the preset that is active in this process. */
+export function forkTypes(fork: SupportedFork): ForkTypes {
+  return { state: ssz[fork].BeaconState, payloadHeader: ssz[fork].ExecutionPayloadHeader };
+}
+
+/** Accepts the name a beacon node gives to a fork (`Eth-Consensus-Version`) or says what to update. */
+export function requireSupportedFork(name: string): SupportedFork {
+  const fork = SUPPORTED_FORKS.find((known) => known === name.toLowerCase());
+  if (fork !== undefined) return fork;
+  throw new StateError(
+    "STATE_FORK_UNSUPPORTED",
+    `The beacon state is of the fork "${name}", which this version does not read (it reads ${SUPPORTED_FORKS.join(", ")}). ` +
+      "Nothing can be reported from it: update this program to a release that supports the fork.",
+    { fork: name, supported: SUPPORTED_FORKS },
+  );
+}

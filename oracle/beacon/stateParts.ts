@@ -1,0 +1,85 @@
+import type { SupportedFork } from "./forks.js";
+
+/** Epoch of something that has not been scheduled (the consensus specification's FAR_FUTURE_EPOCH). */
+export const FAR_FUTURE_EPOCH = Infinity;
+
+/** A validator of ours as the state has it. Octets are lower case hex with `0x`. */
+export interface ValidatorRecord {
+  readonly index: number;
+  readonly pubkey: string;
+  readonly withdrawalCredentials: string;
+  readonly effectiveBalanceGwei: bigint;
+  readonly slashed: boolean;
+  /** Epochs are FAR_FUTURE_EPOCH until the chain has scheduled them. */
+  readonly activationEligibilityEpoch: number;
+  readonly activationEpoch: number;
+  readonly exitEpoch: number;
+  readonly withdrawableEpoch: number;
+  readonly balanceGwei: bigint;
+  /** Participation flags (source 1, target 2, head 4) of the previous and of the current epoch. */
+  readonly previousParticipation: number;
+  readonly currentParticipation: number;
+  readonly inactivityScore: bigint;
+}
+
+/** A deposit that waits in the beacon state (EIP-6110, EIP-7251). */
+export interface PendingDeposit {
+  readonly pubkey: string;
+  readonly withdrawalCredentials: string;
+  readonly amountGwei: bigint;
+  readonly signature: string;
+  readonly slot: number;
+}
+
+/** A partial withdrawal (EIP-7002) that waits; the amount is still part of the validator's balance. */
+export interface PendingPartialWithdrawal {
+  readonly validatorIndex: number;
+  readonly amountGwei: bigint;
+  readonly withdrawableEpoch: number;
+}
+
+export interface Checkpoint {
+  readonly epoch: number;
+  readonly root: string;
+}
+
+export interface BlockHeader {
+  readonly slot: number;
+  readonly proposerIndex: number;
+  readonly parentRoot: string;
+  readonly stateRoot: string;
+  readonly bodyRoot: string;
+}
+
+/** What the reader takes from a state, with the root of the very octets that it took it from. */
+export interface StateParts {
+  readonly fork: SupportedFork;
+  /** hash_tree_root of the octets read. Nothing here means anything before this equals a root that the chain committed to. */
+  readonly stateRoot: string;
+  readonly genesisTime: number;
+  readonly genesisValidatorsRoot: string;
+  readonly slot: number;
+  readonly epoch: number;
+  readonly forkVersion: { readonly previous: string; readonly current: string; readonly epoch: number };
+  /** The header of the latest block; in the post-state of that block its own `stateRoot` is still zero. */
+  readonly latestBlockHeader: BlockHeader;
+  /** The execution block that belongs to the latest beacon block. */
+  readonly executionBlock: {
+    readonly number: number;
+    readonly hash: string;
+    readonly stateRoot: string;
+    readonly timestamp: number;
+  };
+  readonly finalizedCheckpoint: Checkpoint;
+  /** Sum of the slashings vector: effective balances slashed in the last EPOCHS_PER_SLASHINGS_VECTOR epochs. */
+  readonly slashingsSumGwei: bigint;
+  /** Effective balances of the validators active in the state's epoch, without the specification's lower bound. */
+  readonly totalActiveBalanceGwei: bigint;
+  readonly validatorCount: number;
+  /** By public key, of the keys asked for, those in the beacon registry. */
+  readonly validators: ReadonlyMap<string, ValidatorRecord>;
+  /** By public key, of the keys asked for, all their entries in queue order. */
+  readonly pendingDeposits: ReadonlyMap<string, readonly PendingDeposit[]>;
+  /** Of the validators above, in queue order. */
+  readonly pendingPartialWithdrawals: readonly PendingPartialWithdrawal[];
+}

@@ -1,0 +1,254 @@
+import { ssz, type electra, type fulu } from "@lodestar/types";
+import { SLOTS_PER_EPOCH } from "@lodestar/params";
+import { toHex } from "../../../oracle/beacon/hex.js";
+import type { SupportedFork } from "../../../oracle/beacon/forks.js";
+
+export type BeaconState = electra.BeaconState | fulu.BeaconState;
+
+/** A small generator of octets and numbers that gives the same for the same seed (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  uint32(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = this.#state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  }
+
+  below(limit: number): number {
+    return this.uint32() % limit;
+  }
+
+  bytes(size: number): Uint8Array {
+    return Uint8Array.from({ length: size }, () => this.uint32() & 0xff);
+  }
+
+  list<T>(length: number, element: (index: number) => T): T[] {
+    return Array.from({ length }, (_, i) => element(i));
+  }
+}
+
+export interface StateShape {
+  readonly seed: number;
+  readonly validators: number;
+  readonly pendingDeposits: number;
+  readonly partialWithdrawals: number;
+  readonly consolidations: number;
+  readonly eth1Votes: number;
+  readonly historicalSummaries: number;
+  readonly historicalRoots: number;
+}
+
+export const EMPTY_SHAPE: StateShape = {
+  seed: 1,
+  validators: 0,
+  pendingDeposits: 0,
+  partialWithdrawals: 0,
+  consolidations: 0,
+  eth1Votes: 0,
+  historicalSummaries: 0,
+  historicalRoots: 0,
+};
+
+export function stateType(fork: SupportedFork) {
+  return fork === "electra" ? ssz.electra.BeaconState : ssz.fulu.BeaconState;
+}
+
+export function serialize(fork: SupportedFork, state: BeaconState): Uint8Array {
+  return fork === "electra"
+    ? ssz.electra.BeaconState.serialize(state)
+    : ssz.fulu.BeaconState.serialize(state as fulu.BeaconState);
+}
+
+export function stateRoot(fork: SupportedFork, state: BeaconState): Uint8Array {
+  return fork === "electra"
+    ? ssz.electra.BeaconState.hashTreeRoot(state)
+    : ssz.fulu.BeaconState.hashTreeRoot(state as fulu.BeaconState);
+}
+
+/** A state whose every field is filled; half of its pending deposits are for validators that it has. */
+export function randomState(fork: SupportedFork, shape: StateShape): BeaconState {
+  const random = new Random(shape.seed);
+  const root = () => random.bytes(32);
+  const state: BeaconState =
+    fork === "electra" ? ssz.electra.BeaconState.defaultValue() : ssz.fulu.BeaconState.defaultValue();
+  const epoch = 100 + random.below(1000);
+  const gwei = () => random.below(2048) * 1_000_000_000 + random.below(1_000_000_000);
+  const epochOrNever = () => (random.below(3) === 0 ? Infinity : epoch - 50 + random.below(100));
+
+  state.genesisTime = random.uint32();
+  state.genesisValidatorsRoot = root();
+  state.slot = epoch * SLOTS_PER_EPOCH + random.below(SLOTS_PER_EPOCH);
+  state.fork = { previousVersion: random.bytes(4), currentVersion: random.bytes(4), epoch: random.below(100) };
+  state.latestBlockHeader = {
+    slot: state.slot,
+    proposerIndex: random.below(1000),
+    parentRoot: root(),
+    stateRoot: new Uint8Array(32),
+    bodyRoot: root(),
+  };
+  state.blockRoots = state.blockRoots.map(root);
+  state.stateRoots = state.stateRoots.map(root);
+  state.randaoMixes = state.randaoMixes.map(root);
+  state.slashings = state.slashings.map(() => (random.below(4) === 0 ? random.below(100) * 1_000_000_000 : 0));
+  state.historicalRoots = random.list(shape.historicalRoots, root);
+  state.historicalSummaries = random.list(shape.historicalSummaries, () => ({
+    blockSummaryRoot: root(),
+    stateSummaryRoot: root(),
+  }));
+  state.eth1Data = { depositRoot: root(), depositCount: BigInt(random.uint32()), blockHash: root() };
+  state.eth1DataVotes = random.list(shape.eth1Votes, () => ({
+    depositRoot: root(),
+    depositCount: BigInt(random.uint32()),
+    blockHash: root(),
+  }));
+  state.eth1DepositIndex = random.uint32();
+  state.validators = random.list(shape.validators, () => ({
+    pubkey: random.bytes(48),
+    withdrawalCredentials: root(),
+    effectiveBalance: random.below(2049) * 1_000_000_000,
+    slashed: random.below(5) === 0,
+    activationEligibilityEpoch: epochOrNever(),
+    activationEpoch: epochOrNever(),
+    exitEpoch: epochOrNever(),
+    withdrawableEpoch: epochOrNever(),
+  }));
+  state.balances = random.list(shape.validators, gwei);
+  state.previousEpochParticipation = random.list(shape.validators, () => random.below(8));
+  state.currentEpochParticipation = random.list(shape.validators, () => random.below(8));
+  state.inactivityScores = random.list(shape.validators, () => random.uint32());
+  state.finalizedCheckpoint = { epoch: epoch - 2, root: root() };
+  state.currentJustifiedCheckpoint = { epoch: epoch - 1, root: root() };
+  state.previousJustifiedCheckpoint = { epoch: epoch - 2, root: root() };
+  const committee = () => ({
+    pubkeys: state.currentSyncCommittee.pubkeys.map(() => random.bytes(48)),
+    aggregatePubkey: random.bytes(48),
+  });
+  state.currentSyncCommittee = committee();
+  state.nextSyncCommittee = committee();
+  state.latestExecutionPayloadHeader = {
+    ...state.latestExecutionPayloadHeader,
+    parentHash: root(),
+    stateRoot: root(),
+    blockNumber: random.uint32(),
+    timestamp: random.uint32(),
+    blockHash: root(),
+    baseFeePerGas: BigInt(random.uint32()),
+    extraData: random.bytes(random.below(33)),
+  };
+  state.nextWithdrawalIndex = random.uint32();
+  state.nextWithdrawalValidatorIndex = random.below(1000);
+  state.depositBalanceToConsume = BigInt(random.uint32());
+  state.earliestExitEpoch = epoch + 5;
+  state.pendingDeposits = random.list(shape.pendingDeposits, (i) => ({
+    pubkey:
+      state.validators[i % 2 === 0 ? random.below(shape.validators + 1) : shape.validators]?.pubkey ?? random.bytes(48),
+    withdrawalCredentials: root(),
+    amount: gwei(),
+    signature: random.bytes(96),
+    slot: random.uint32(),
+  }));
+  state.pendingPartialWithdrawals = random.list(shape.partialWithdrawals, () => ({
+    validatorIndex: random.below(shape.validators + 1),
+    amount: BigInt(gwei()),
+    withdrawableEpoch: epoch + random.below(300),
+  }));
+  state.pendingConsolidations = random.list(shape.consolidations, () => ({
+    sourceIndex: random.uint32(),
+    targetIndex: random.uint32(),
+  }));
+  if (fork === "fulu") {
+    const lookahead = ssz.fulu.ProposerLookahead.defaultValue().map(() => random.below(1000));
+    (state as fulu.BeaconState).proposerLookahead = lookahead;
+  }
+  return state;
+}
+
+/** What a reader must find in a state, computed from the library's values in the most direct way. */
+export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: ReadonlySet<string>) {
+  const epoch = Math.floor(state.slot / SLOTS_PER_EPOCH);
+  const isActive = (v: BeaconState["validators"][number]) => v.activationEpoch <= epoch && epoch < v.exitEpoch;
+  const selected = state.validators.flatMap((v, index) => (pubkeys.has(toHex(v.pubkey)) ? [{ v, index }] : []));
+  const pendingDeposits = new Map<string, unknown[]>();
+  for (const deposit of state.pendingDeposits) {
+    const pubkey = toHex(deposit.pubkey);
+    if (!pubkeys.has(pubkey)) continue;
+    pendingDeposits.set(pubkey, [
+      ...(pendingDeposits.get(pubkey) ?? []),
+      {
+        pubkey,
+        withdrawalCredentials: toHex(deposit.withdrawalCredentials),
+        amountGwei: BigInt(deposit.amount),
+        signature: toHex(deposit.signature),
+        slot: deposit.slot,
+      },
+    ]);
+  }
+  return {
+    fork,
+    stateRoot: toHex(stateRoot(fork, state)),
+    genesisTime: state.genesisTime,
+    genesisValidatorsRoot: toHex(state.genesisValidatorsRoot),
+    slot: state.slot,
+    epoch,
+    forkVersion: {
+      previous: toHex(state.fork.previousVersion),
+      current: toHex(state.fork.currentVersion),
+      epoch: state.fork.epoch,
+    },
+    latestBlockHeader: {
+      slot: state.latestBlockHeader.slot,
+      proposerIndex: state.latestBlockHeader.proposerIndex,
+      parentRoot: toHex(state.latestBlockHeader.parentRoot),
+      stateRoot: toHex(state.latestBlockHeader.stateRoot),
+      bodyRoot: toHex(state.latestBlockHeader.bodyRoot),
+    },
+    executionBlock: {
+      number: state.latestExecutionPayloadHeader.blockNumber,
+      hash: toHex(state.latestExecutionPayloadHeader.blockHash),
+      stateRoot: toHex(state.latestExecutionPayloadHeader.stateRoot),
+      timestamp: state.latestExecutionPayloadHeader.timestamp,
+    },
+    finalizedCheckpoint: { epoch: state.finalizedCheckpoint.epoch, root: toHex(state.finalizedCheckpoint.root) },
+    slashingsSumGwei: state.slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
+    totalActiveBalanceGwei: state.validators.reduce(
+      (sum, v) => sum + (isActive(v) ? BigInt(v.effectiveBalance) : 0n),
+      0n,
+    ),
+    validatorCount: state.validators.length,
+    validators: new Map(
+      selected.map(({ v, index }) => [
+        toHex(v.pubkey),
+        {
+          index,
+          pubkey: toHex(v.pubkey),
+          withdrawalCredentials: toHex(v.withdrawalCredentials),
+          effectiveBalanceGwei: BigInt(v.effectiveBalance),
+          slashed: v.slashed,
+          activationEligibilityEpoch: v.activationEligibilityEpoch,
+          activationEpoch: v.activationEpoch,
+          exitEpoch: v.exitEpoch,
+          withdrawableEpoch: v.withdrawableEpoch,
+          balanceGwei: BigInt(state.balances[index]!),
+          previousParticipation: state.previousEpochParticipation[index],
+          currentParticipation: state.currentEpochParticipation[index],
+          inactivityScore: BigInt(state.inactivityScores[index]!),
+        },
+      ]),
+    ),
+    pendingDeposits,
+    pendingPartialWithdrawals: state.pendingPartialWithdrawals
+      .filter(({ validatorIndex }) => selected.some(({ index }) => index === validatorIndex))
+      .map(({ validatorIndex, amount, withdrawableEpoch }) => ({
+        validatorIndex,
+        amountGwei: amount,
+        withdrawableEpoch,
+      })),
+  };
+}
