@@ -16,6 +16,14 @@ export default tseslint.config(
       ],
       // the devnet and the services implement async interfaces, some of whose methods have nothing to wait for
       "@typescript-eslint/require-await": "off",
+      // only types may be stripped (TypeScript's erasableSyntaxOnly would also refuse the namespaces that TypeChain generates)
+      "no-restricted-syntax": [
+        "error",
+        "TSEnumDeclaration",
+        "TSParameterProperty",
+        "TSModuleDeclaration",
+        "TSImportEqualsDeclaration",
+      ],
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
     },
   },

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Cluster} from "./ISSVNetwork.sol";
 
 /// @title OperationsReserve
-/// @notice ETH that pays SSV: runway at registration and top-ups. Filled first from the fee, up to `target()`; anyone may add.
+/// @notice ETH that pays SSV: runway at registration and top-ups. Filled first from the fee, up to `targetBalance()`; anyone may add.
 interface IOperationsReserve {
     event Funded(address indexed from, uint256 amount);
     event Paid(uint256 amount);
@@ -40,7 +40,7 @@ interface IOperationsReserve {
     function balance() external view returns (uint256);
 
     /// @notice Target runway times the burn of all clusters, wei.
-    function target() external view returns (uint256);
+    function targetBalance() external view returns (uint256);
 
     /// @notice Wei missing to the target.
     function shortfall() external view returns (uint256);

@@ -1,0 +1,101 @@
+import { Interface, type ContractRunner } from "ethers";
+import {
+  IDepositContract__factory,
+  IGuardians__factory,
+  IOperationsReserve__factory,
+  IPoolManager__factory,
+  IReportOracle__factory,
+  ISSVNetwork__factory,
+  ISSVNetworkViews__factory,
+  IValidatorRegistry__factory,
+  SignerQuorum__factory,
+  type IDepositContract,
+  type IGuardians,
+  type IOperationsReserve,
+  type IPoolManager,
+  type IReportOracle,
+  type ISSVNetwork,
+  type ISSVNetworkViews,
+  type IValidatorRegistry,
+} from "../../types/ethers-contracts/index.js";
+import type { FrameConfig } from "../clock.js";
+
+/** Everything on chain, found from the one root address. */
+export interface PoolContracts {
+  readonly poolManager: IPoolManager;
+  readonly registry: IValidatorRegistry;
+  readonly reportOracle: IReportOracle;
+  readonly guardians: IGuardians;
+  readonly reserve: IOperationsReserve;
+  readonly ssvNetwork: ISSVNetwork;
+  readonly ssvViews: ISSVNetworkViews;
+  readonly depositContract: IDepositContract;
+  readonly addresses: {
+    readonly poolManager: string;
+    readonly registry: string;
+    readonly reportOracle: string;
+    readonly guardians: string;
+    readonly withdrawalVault: string;
+    readonly reserve: string;
+    readonly ssvNetwork: string;
+    readonly depositContract: string;
+  };
+  readonly frames: FrameConfig;
+  /** What every deposit of the pool carries, lower case hex. */
+  readonly withdrawalCredentials: string;
+}
+
+export async function connectPool(poolManagerAddress: string, runner: ContractRunner): Promise<PoolContracts> {
+  const poolManager = IPoolManager__factory.connect(poolManagerAddress, runner);
+  const [parts, frames] = await Promise.all([poolManager.contracts(), poolManager.frameConfig()]);
+  const registry = IValidatorRegistry__factory.connect(parts.registry, runner);
+  const [externals, withdrawalCredentials] = await Promise.all([
+    registry.externals(),
+    registry.withdrawalCredentials(),
+  ]);
+  return {
+    poolManager,
+    registry,
+    reportOracle: IReportOracle__factory.connect(parts.reportOracle, runner),
+    guardians: IGuardians__factory.connect(parts.guardians, runner),
+    reserve: IOperationsReserve__factory.connect(parts.reserve, runner),
+    ssvNetwork: ISSVNetwork__factory.connect(externals.ssvNetwork, runner),
+    ssvViews: ISSVNetworkViews__factory.connect(externals.ssvViews, runner),
+    depositContract: IDepositContract__factory.connect(externals.depositContract, runner),
+    addresses: {
+      poolManager: poolManagerAddress,
+      registry: parts.registry,
+      reportOracle: parts.reportOracle,
+      guardians: parts.guardians,
+      withdrawalVault: parts.withdrawalVault,
+      reserve: parts.reserve,
+      ssvNetwork: externals.ssvNetwork,
+      depositContract: externals.depositContract,
+    },
+    frames: {
+      genesisTime: Number(frames.genesisTime),
+      secondsPerSlot: Number(frames.secondsPerSlot),
+      slotsPerFrame: Number(frames.slotsPerFrame),
+    },
+    withdrawalCredentials: withdrawalCredentials.toLowerCase(),
+  };
+}
+
+const ERRORS = [
+  IPoolManager__factory,
+  IValidatorRegistry__factory,
+  IReportOracle__factory,
+  IGuardians__factory,
+  IOperationsReserve__factory,
+  ISSVNetwork__factory,
+  SignerQuorum__factory,
+].map((factory) => new Interface(factory.abi));
+
+/** Names the custom error in the data of a revert, with its arguments; null if none of the pool's contracts declares it. */
+export function decodeRevert(data: string): string | null {
+  for (const contract of ERRORS) {
+    const error = contract.parseError(data);
+    if (error !== null) return `${error.name}(${error.args.map(String).join(", ")})`;
+  }
+  return null;
+}

@@ -1,0 +1,130 @@
+import {
+  FetchRequest,
+  JsonRpcApiProvider,
+  Network,
+  type JsonRpcError,
+  type JsonRpcPayload,
+  type JsonRpcResult,
+} from "ethers";
+import { z } from "zod";
+import type { Head } from "../clock.js";
+import { ServiceError } from "../ops/errors.js";
+import { describeError, publicUrl, type ServiceLogger } from "../ops/logging.js";
+
+const TIMEOUT_MS = 30_000;
+
+const answer = z.union([
+  z.object({ id: z.number(), result: z.unknown() }),
+  z.object({ id: z.number(), error: z.object({ code: z.number(), message: z.string(), data: z.unknown() }) }),
+]);
+
+/**
+ * JSON-RPC over several nodes: one is used until it fails to answer, then the next. A node is asked for its chain id before its
+ * first use and each time it takes over, so a node of another chain is never believed. An error that a node answers (a revert) is
+ * an answer.
+ */
+export class FailoverProvider extends JsonRpcApiProvider {
+  readonly #urls: readonly string[];
+  readonly #chainId: bigint;
+  readonly #logger: ServiceLogger;
+  #current = 0;
+  #checked = false;
+
+  constructor(urls: readonly string[], chainId: number, logger: ServiceLogger) {
+    const network = Network.from(chainId);
+    // Rounds look at one block each: a result remembered from a moment ago could be of another.
+    super(network, { staticNetwork: network, batchMaxCount: 1, cacheTimeout: -1 });
+    this.#urls = urls;
+    this.#chainId = BigInt(chainId);
+    this.#logger = logger;
+    this._start();
+  }
+
+  override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<(JsonRpcResult | JsonRpcError)[]> {
+    const failures: Record<string, unknown> = {};
+    for (let tries = 0; tries < this.#urls.length; tries++) {
+      const url = this.#urls[this.#current] ?? "";
+      try {
+        if (!this.#checked) await this.#checkChain(url);
+        this.#checked = true;
+        return await post(url, payload);
+      } catch (error) {
+        failures[publicUrl(url)] = describeError(error);
+        this.#logger.warn({ url: publicUrl(url), error }, "execution node failed; trying the next one");
+        this.#current = (this.#current + 1) % this.#urls.length;
+        this.#checked = false;
+      }
+    }
+    throw new ServiceError(
+      "ExecutionUnreachable",
+      `None of the ${this.#urls.length} execution nodes answers. Check executionUrls and the nodes; the service goes on by itself once one is back.`,
+      { failures },
+    );
+  }
+
+  async #checkChain(url: string): Promise<void> {
+    const chainId = await chainIdOf(url);
+    if (chainId !== this.#chainId) throw wrongChain(url, chainId, this.#chainId);
+  }
+}
+
+/** Chain id that one node answers with. */
+export async function chainIdOf(url: string): Promise<bigint> {
+  const [result] = await post(url, { id: 1, jsonrpc: "2.0", method: "eth_chainId", params: [] });
+  if (result === undefined || "error" in result) {
+    throw new ServiceError(
+      "ExecutionUnreachable",
+      `${publicUrl(url)} does not answer eth_chainId: check executionUrls.`,
+      {
+        url: publicUrl(url),
+      },
+    );
+  }
+  return BigInt(result.result as string);
+}
+
+function wrongChain(url: string, chainId: bigint, expected: bigint): ServiceError {
+  return new ServiceError(
+    "WrongChain",
+    `${publicUrl(url)} is of chain ${chainId}, not ${expected}: remove it from executionUrls, or mend chainId.`,
+    { url: publicUrl(url), chainId, expected },
+  );
+}
+
+async function post(
+  url: string,
+  payload: JsonRpcPayload | JsonRpcPayload[],
+): Promise<(JsonRpcResult | JsonRpcError)[]> {
+  const request = new FetchRequest(url);
+  request.timeout = TIMEOUT_MS;
+  request.body = JSON.stringify(payload);
+  request.setHeader("content-type", "application/json");
+  const response = await request.send();
+  response.assertOk();
+  return z.array(answer).parse([response.bodyJson].flat());
+}
+
+/** A block by number or tag; null when the node does not have it. */
+export async function readHead(
+  provider: FailoverProvider,
+  block: "latest" | "finalized" | number,
+): Promise<Head | null> {
+  const tag = typeof block === "number" ? `0x${block.toString(16)}` : block;
+  return toHead(await provider.send("eth_getBlockByNumber", [tag, false]));
+}
+
+export async function readHeadByHash(provider: FailoverProvider, hash: string): Promise<Head | null> {
+  return toHead(await provider.send("eth_getBlockByHash", [hash, false]));
+}
+
+const quantity = z.string().transform(Number);
+const blockHeader = z.object({ number: quantity, hash: z.string(), timestamp: quantity }).nullable();
+
+function toHead(result: unknown): Head | null {
+  return blockHeader.parse(result);
+}
+
+/** The block identifier of EIP-1898 that pins a read to one block, whatever becomes of the chain meanwhile. */
+export function atBlock(hash: string): { blockHash: string } {
+  return { blockHash: hash };
+}

@@ -1,0 +1,25 @@
+import { PoolError } from "../errors.js";
+
+/** What can be wrong with what the operator of a service set up. */
+export type ConfigErrorCode = "ConfigInvalid" | "ConfigUnreadable" | "KeyUnreadable" | "KeyExposed";
+
+/** Always something to mend before the service can start. */
+export class ConfigError extends PoolError<ConfigErrorCode> {
+  override readonly name = "ConfigError";
+}
+
+/** What can go wrong while a service runs. */
+export type ServiceErrorCode =
+  | "ExecutionUnreachable"
+  | "WrongChain"
+  | "LogCacheBroken"
+  | "HeadMoved"
+  | "RegistryInconsistent"
+  | "DoubleSigning"
+  | "SnapshotStale"
+  | "DepositsUnseen";
+
+/** Something outside did not hold; the service logs it, drops the round and tries again at the next head. */
+export class ServiceError extends PoolError<ServiceErrorCode> {
+  override readonly name = "ServiceError";
+}
