@@ -1,0 +1,367 @@
+import { BitArray } from "@chainsafe/ssz";
+import { routes } from "@lodestar/api";
+import type { BeaconConfig } from "@lodestar/config";
+import {
+  DOMAIN_BEACON_PROPOSER,
+  DOMAIN_RANDAO,
+  DOMAIN_SYNC_COMMITTEE,
+  MAX_PROPOSER_SLASHINGS,
+  MAX_VOLUNTARY_EXITS,
+  SLOTS_PER_EPOCH,
+  ForkName,
+} from "@lodestar/params";
+import {
+  DataAvailabilityStatus,
+  ExecutionPayloadStatus,
+  VoluntaryExitValidity,
+  computeEpochAtSlot,
+  computeSigningRoot,
+  computeStartSlotAtEpoch,
+  getBlockRootAtSlot,
+  getExpectedWithdrawals,
+  getRandaoMix,
+  getVoluntaryExitValidity,
+  processSlots,
+  stateTransition,
+  type CachedBeaconStateElectra,
+} from "@lodestar/state-transition";
+import { ssz, type altair, type electra, type phase0 } from "@lodestar/types";
+import { getBytes, hexlify } from "ethers";
+import { DevnetError } from "../errors.js";
+import type { ExecutionLayer, ProducedPayload } from "../execution/executionLayer.js";
+import { AttestationPool, attest, lazy } from "./attestations.js";
+import { BlockStore, type BlockRecord } from "./blockStore.js";
+import { EMPTY_SIGNATURE, type Duty, type ValidatorClient } from "./duties.js";
+import { BeaconEvents } from "./events.js";
+import { asBeaconState, validatorByIndex, type BeaconState } from "./state.js";
+
+/** Blocks of validators that name no fee recipient pay here. */
+export const DEFAULT_FEE_RECIPIENT = "0xfefefefefefefefefefefefefefefefefefefefe";
+
+/**
+ * A beacon chain without network or fork choice: one slot at a time, on demand, each with one block or none. Everything a block
+ * does to the state is Lodestar's state transition; what is here only gathers what goes into the block, as a proposer does.
+ *
+ * Signatures inside blocks are not verified by the transition (the genesis validators do not really attest). Those that decide
+ * something are: deposits by the transition itself, voluntary exits when they are submitted, duties of SSV validators by their operators' client.
+ */
+export class Chain {
+  readonly config: BeaconConfig;
+  readonly events = new BeaconEvents();
+  readonly blocks: BlockStore;
+  readonly #execution: ExecutionLayer;
+  readonly #clients: readonly ValidatorClient[];
+  readonly #attestations = new AttestationPool();
+  readonly #exits = new Map<number, phase0.SignedVoluntaryExit>();
+  #proposerSlashings: phase0.ProposerSlashing[] = [];
+  #slot = 0;
+
+  constructor(
+    config: BeaconConfig,
+    genesis: BeaconState,
+    execution: ExecutionLayer,
+    clients: readonly ValidatorClient[],
+  ) {
+    this.config = config;
+    this.#execution = execution;
+    this.#clients = clients;
+    const header = { ...genesis.latestBlockHeader.toValue(), stateRoot: genesis.hashTreeRoot() };
+    this.blocks = new BlockStore(
+      {
+        root: hexlify(ssz.phase0.BeaconBlockHeader.hashTreeRoot(header)),
+        slot: 0,
+        header,
+        stateRoot: hexlify(header.stateRoot),
+        executionBlockNumber: 0,
+        executionBlockHash: hexlify(genesis.latestExecutionPayloadHeader.blockHash),
+        signedBlock: null,
+      },
+      genesis,
+    );
+    this.#attest(genesis);
+  }
+
+  /** The current slot; the head may be older, when slots were missed. */
+  get slot(): number {
+    return this.#slot;
+  }
+
+  get head(): BlockRecord {
+    return this.blocks.head;
+  }
+
+  get headState(): BeaconState {
+    return this.stateOf(this.head);
+  }
+
+  get genesisTime(): number {
+    return this.headState.genesisTime;
+  }
+
+  timeOf(slot: number): number {
+    return this.genesisTime + (slot * this.config.SLOT_DURATION_MS) / 1000;
+  }
+
+  get finalized(): { epoch: number; block: BlockRecord } {
+    return this.#checkpoint(this.headState.finalizedCheckpoint);
+  }
+
+  get justified(): { epoch: number; block: BlockRecord } {
+    return this.#checkpoint(this.headState.currentJustifiedCheckpoint);
+  }
+
+  stateOf(record: BlockRecord): BeaconState {
+    const state = this.blocks.stateOf(record);
+    if (state === undefined) {
+      throw new DevnetError(
+        "DEVNET_INVALID",
+        `the state of slot ${record.slot} is pruned; read states while they are recent`,
+        {
+          slot: record.slot,
+        },
+      );
+    }
+    return state;
+  }
+
+  /** The state a beacon node answers for a slot: of a missed slot, the last block's state advanced to it. */
+  stateAtSlot(slot: number): BeaconState {
+    const record = this.blocks.atOrBefore(slot);
+    const state = this.stateOf(record);
+    return record.slot === slot ? state : asBeaconState(processSlots(state, slot));
+  }
+
+  /** The next slot. Its block is missed when `skip` says so, when the proposer is slashed, or when nobody signs for it. */
+  async nextSlot(options: { skip: boolean }): Promise<BlockRecord | null> {
+    const slot = this.#slot + 1;
+    const pre = asBeaconState(processSlots(this.headState, slot));
+    this.#slot = slot;
+    const produced = options.skip ? null : await this.#propose(pre, slot);
+    if (produced === null) await this.#execution.skip(this.timeOf(slot + 1));
+    this.#attest(produced === null ? pre : this.headState);
+    return produced;
+  }
+
+  /** Takes a signed exit as a beacon node does: at once or not at all. */
+  submitVoluntaryExit(exit: phase0.SignedVoluntaryExit): void {
+    const { validatorIndex } = exit.message;
+    if (this.#exits.has(validatorIndex)) return;
+    const state = this.headState;
+    const known = validatorIndex < state.validators.length;
+    const validity = known
+      ? getVoluntaryExitValidity(this.config.getForkSeq(state.slot), state, exit, true)
+      : "unknown validator";
+    if (validity !== VoluntaryExitValidity.valid) {
+      throw new DevnetError("DEVNET_INVALID", `voluntary exit of validator ${validatorIndex} refused: ${validity}`, {
+        validatorIndex,
+        validity,
+      });
+    }
+    this.#exits.set(validatorIndex, exit);
+  }
+
+  /** Evidence that the validator signed two blocks of one slot. The headers are unsigned: the devnet takes the offence as given. */
+  slash(validatorIndex: number): void {
+    const view = validatorByIndex(this.headState, validatorIndex);
+    const epoch = this.headState.epochCtx.epoch;
+    if (
+      view === null ||
+      view.validator.slashed ||
+      epoch < view.validator.activationEpoch ||
+      epoch >= view.validator.withdrawableEpoch
+    ) {
+      throw new DevnetError(
+        "DEVNET_INVALID",
+        `validator ${validatorIndex} cannot be slashed: unknown, not yet active, withdrawable or already slashed`,
+        {
+          validatorIndex,
+        },
+      );
+    }
+    const header = (fill: number): phase0.SignedBeaconBlockHeaderBigint => ({
+      message: {
+        slot: BigInt(this.head.slot),
+        proposerIndex: validatorIndex,
+        parentRoot: new Uint8Array(32).fill(fill),
+        stateRoot: new Uint8Array(32),
+        bodyRoot: new Uint8Array(32),
+      },
+      signature: EMPTY_SIGNATURE,
+    });
+    this.#proposerSlashings.push({ signedHeader1: header(1), signedHeader2: header(2) });
+  }
+
+  #checkpoint(checkpoint: { epoch: number; root: Uint8Array }): { epoch: number; block: BlockRecord } {
+    const block = checkpoint.epoch === 0 ? undefined : this.blocks.byRoot(hexlify(checkpoint.root));
+    return { epoch: checkpoint.epoch, block: block ?? this.blocks.genesis };
+  }
+
+  #sign(duty: Duty): Uint8Array | null {
+    for (const client of this.#clients) {
+      const signature = client.sign(duty);
+      if (signature !== undefined) return signature;
+    }
+    return null; // nobody runs it
+  }
+
+  #attest(state: BeaconState): void {
+    const attestation = attest(this.config, state, this.blocks, (duty) => this.#sign(duty) !== null);
+    if (attestation !== null) this.#attestations.add(attestation);
+  }
+
+  async #propose(pre: BeaconState, slot: number): Promise<BlockRecord | null> {
+    const proposerIndex = pre.epochCtx.getBeaconProposer(slot);
+    const proposer = pre.validators.getReadonly(proposerIndex);
+    if (proposer.slashed) return null; // Fulu fixes proposers ahead: a slashed one keeps its slot, and misses it
+    const pubkey = hexlify(proposer.pubkey);
+    const epoch = computeEpochAtSlot(slot);
+    const duty = { slot, epoch, validatorIndex: proposerIndex, pubkey };
+    const domain = (type: Uint8Array): Uint8Array => this.config.getDomain(slot, type);
+    const randaoReveal = this.#sign({
+      ...duty,
+      kind: "randao",
+      signingRoot: () => computeSigningRoot(ssz.Epoch, epoch, domain(DOMAIN_RANDAO)),
+    });
+    if (randaoReveal === null) return null;
+
+    const parent = this.head;
+    const { payload, requests } = await this.#executionPayload(pre, slot, pubkey);
+    const types = this.config.getForkTypes<ForkName.electra>(slot);
+    const block = types.BeaconBlock.defaultValue();
+    block.slot = slot;
+    block.proposerIndex = proposerIndex;
+    block.parentRoot = getBytes(parent.root);
+    block.body = {
+      ...block.body,
+      randaoReveal,
+      eth1Data: pre.eth1Data.toValue(),
+      proposerSlashings: this.#proposerSlashings.slice(0, MAX_PROPOSER_SLASHINGS),
+      voluntaryExits: this.#includableExits(pre),
+      attestations: this.#attestations.select(epoch),
+      syncAggregate: this.#syncAggregate(pre, slot),
+      executionPayload: payload,
+      executionRequests: requests,
+    };
+    const post = asBeaconState(
+      stateTransition(
+        pre,
+        { message: block, signature: EMPTY_SIGNATURE },
+        {
+          verifyStateRoot: false,
+          verifyProposer: false,
+          verifySignatures: false,
+          executionPayloadStatus: ExecutionPayloadStatus.valid,
+          dataAvailabilityStatus: DataAvailabilityStatus.Available,
+        },
+      ),
+    );
+    block.stateRoot = post.hashTreeRoot();
+    const signature = this.#sign({
+      ...duty,
+      kind: "proposal",
+      signingRoot: () => computeSigningRoot(types.BeaconBlock, block, domain(DOMAIN_BEACON_PROPOSER)),
+    });
+    // the RANDAO reveal had a quorum a moment ago, and nothing changes inside a slot
+    if (signature === null)
+      throw new DevnetError("DEVNET_EXECUTION", `the proposer of slot ${slot} revealed its RANDAO but did not sign`);
+    return this.#import({ message: block, signature }, types.BeaconBlockBody.hashTreeRoot(block.body), post);
+  }
+
+  #executionPayload(pre: BeaconState, slot: number, proposer: string): Promise<ProducedPayload> {
+    const recipients = this.#clients.map((client) => client.feeRecipient(proposer));
+    return this.#execution.produce({
+      parentHash: hexlify(pre.latestExecutionPayloadHeader.blockHash),
+      parentBeaconBlockRoot: this.head.root,
+      prevRandao: hexlify(getRandaoMix(pre, pre.epochCtx.epoch)),
+      timestamp: this.timeOf(slot),
+      feeRecipient: recipients.find((recipient) => recipient !== undefined) ?? DEFAULT_FEE_RECIPIENT,
+      // the function reads the fork from its argument; its signature just does not list Fulu
+      withdrawals: getExpectedWithdrawals(this.config.getForkSeq(slot), pre as CachedBeaconStateElectra)
+        .expectedWithdrawals,
+    });
+  }
+
+  #includableExits(pre: BeaconState): phase0.SignedVoluntaryExit[] {
+    const fork = this.config.getForkSeq(pre.slot);
+    const exits: phase0.SignedVoluntaryExit[] = [];
+    for (const [index, exit] of this.#exits) {
+      const validity = getVoluntaryExitValidity(fork, pre, exit, false);
+      if (validity === VoluntaryExitValidity.valid && exits.length < MAX_VOLUNTARY_EXITS) exits.push(exit);
+      if (validity === VoluntaryExitValidity.alreadyExited) this.#exits.delete(index);
+    }
+    return exits;
+  }
+
+  /** Members of the sync committee sign the block of the slot before. */
+  #syncAggregate(pre: BeaconState, slot: number): altair.SyncAggregate {
+    const signedSlot = slot - 1;
+    const epoch = computeEpochAtSlot(signedSlot);
+    const signingRoot = lazy(() =>
+      computeSigningRoot(ssz.Root, getBytes(this.head.root), this.config.getDomain(signedSlot, DOMAIN_SYNC_COMMITTEE)),
+    );
+    const performed = new Map<number, boolean>(); // a small registry fills the committee by naming members several times
+    const bits = Array.from(pre.epochCtx.currentSyncCommitteeIndexed.validatorIndices, (validatorIndex) => {
+      let done = performed.get(validatorIndex);
+      if (done === undefined) {
+        const pubkey = hexlify(pre.validators.getReadonly(validatorIndex).pubkey);
+        done = this.#sign({ kind: "sync", slot: signedSlot, epoch, validatorIndex, pubkey, signingRoot }) !== null;
+        performed.set(validatorIndex, done);
+      }
+      return done;
+    });
+    return { syncCommitteeBits: BitArray.fromBoolArray(bits), syncCommitteeSignature: EMPTY_SIGNATURE };
+  }
+
+  #import(signedBlock: electra.SignedBeaconBlock, bodyRoot: Uint8Array, post: BeaconState): BlockRecord {
+    const { slot, proposerIndex, parentRoot, stateRoot, body } = signedBlock.message;
+    const header = { slot, proposerIndex, parentRoot, stateRoot, bodyRoot };
+    const finalizedBefore = this.finalized.epoch;
+    const record: BlockRecord = {
+      root: hexlify(ssz.phase0.BeaconBlockHeader.hashTreeRoot(header)),
+      slot,
+      header,
+      stateRoot: hexlify(stateRoot),
+      executionBlockNumber: body.executionPayload.blockNumber,
+      executionBlockHash: hexlify(body.executionPayload.blockHash),
+      signedBlock,
+    };
+    this.blocks.add(record, post);
+    this.#attestations.clear();
+    this.#proposerSlashings = this.#proposerSlashings.slice(body.proposerSlashings.length);
+    const { finalized, justified } = this;
+    this.#execution.forkchoice(justified.block.executionBlockNumber, finalized.block.executionBlockNumber);
+    this.#announce(record, post, finalized.epoch > finalizedBefore ? finalized : null);
+    return record;
+  }
+
+  #announce(record: BlockRecord, state: BeaconState, finalized: { epoch: number; block: BlockRecord } | null): void {
+    const { EventType } = routes.events;
+    const { root: block, slot } = record;
+    const executionOptimistic = false;
+    const dependentRoot = (epoch: number): string => {
+      const last = computeStartSlotAtEpoch(epoch) - 1;
+      return last < 0 ? this.blocks.genesis.root : hexlify(getBlockRootAtSlot(state, last));
+    };
+    const epoch = computeEpochAtSlot(slot);
+    this.events.emit({ type: EventType.block, message: { slot, block, executionOptimistic } });
+    this.events.emit({
+      type: EventType.head,
+      message: {
+        slot,
+        block,
+        state: record.stateRoot,
+        epochTransition: slot % SLOTS_PER_EPOCH === 0,
+        previousDutyDependentRoot: dependentRoot(epoch - 1),
+        currentDutyDependentRoot: dependentRoot(epoch),
+        executionOptimistic,
+      },
+    });
+    if (finalized !== null) {
+      const { root, stateRoot } = finalized.block;
+      this.events.emit({
+        type: EventType.finalizedCheckpoint,
+        message: { block: root, state: stateRoot, epoch: finalized.epoch, executionOptimistic },
+      });
+    }
+  }
+}
