@@ -158,7 +158,7 @@ class SmallFieldHasher implements FieldHasher {
   }
 
   push(bytes: Uint8Array, start: number, end: number): void {
-    this.#parts.push(bytes.slice(start, end));
+    this.#parts.push(new Uint8Array(bytes.subarray(start, end))); // a copy: slice of a Buffer would be none
   }
 
   root(): Uint8Array {
