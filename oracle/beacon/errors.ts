@@ -16,6 +16,7 @@ export class StateError extends PoolError<StateErrorCode> {
 
 /** What can be wrong with a beacon node or its answer. */
 export type BeaconNodeErrorCode =
+  | "BEACON_URL_INVALID"
   | "BEACON_NODE_UNREACHABLE"
   | "BEACON_NODE_TIMEOUT"
   | "BEACON_NODE_REFUSED"
@@ -30,7 +31,7 @@ export class BeaconNodeError extends PoolError<BeaconNodeErrorCode> {
 }
 
 /** What a node served is well formed and is not what the chain committed to. */
-export type VerificationErrorCode = "BLOCK_ROOT_MISMATCH" | "STATE_ROOT_MISMATCH" | "STATE_HEADER_MISMATCH";
+export type VerificationErrorCode = "BLOCK_ROOT_MISMATCH" | "STATE_ROOT_MISMATCH";
 
 /** A beacon node served data that does not hash to the root it was asked for. */
 export class VerificationError extends PoolError<VerificationErrorCode> {

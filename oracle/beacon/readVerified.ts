@@ -1,0 +1,82 @@
+import { ssz } from "@lodestar/types";
+import type { BeaconClient, StateStream } from "./client.js";
+import { BeaconNodeError, StateError, VerificationError } from "./errors.js";
+import { fromHex, toHex } from "./hex.js";
+import type { BlockHeader, StateParts } from "./stateParts.js";
+import { StateReader } from "./stateReader.js";
+
+/** What was taken from a state whose octets hash to the root in the header of the block. */
+export interface VerifiedState extends StateParts {
+  readonly blockRoot: string;
+  readonly header: BlockHeader;
+}
+
+/**
+ * Reads the state after a block and verifies it down from the block's root: the header must hash to that root, the state's
+ * octets to the root in the header. With a root that the chain itself vouches for (EIP-4788), no beacon node is trusted: one
+ * that lies can only make this fail.
+ *
+ * @param blockRoot as lower case hex with `0x`
+ */
+export async function readVerifiedState(
+  client: BeaconClient,
+  blockRoot: string,
+  options: { readonly pubkeys: ReadonlySet<string> },
+): Promise<VerifiedState> {
+  const { header } = await client.header(blockRoot);
+  const computedRoot = headerRoot(header);
+  if (computedRoot !== blockRoot) {
+    throw new VerificationError(
+      "BLOCK_ROOT_MISMATCH",
+      `Beacon node ${client.name} served a forged or corrupted block header: it hashes to ${computedRoot}, asked for was ${blockRoot}. Use another beacon node.`,
+      { node: client.name, blockRoot, computedRoot },
+    );
+  }
+  const { fork, octets } = await openState(client, header);
+  const parts = await readParts(client, new StateReader(fork, options), octets);
+  if (parts.stateRoot !== header.stateRoot) {
+    throw new VerificationError(
+      "STATE_ROOT_MISMATCH",
+      `Beacon node ${client.name} served a forged or corrupted state: it hashes to ${parts.stateRoot}, the block commits to ${header.stateRoot}. Use another beacon node.`,
+      { node: client.name, blockRoot, stateRoot: header.stateRoot, computedRoot: parts.stateRoot },
+    );
+  }
+  return { ...parts, blockRoot, header };
+}
+
+/** hash_tree_root of a block's header, which is the block's root. */
+export function headerRoot(header: BlockHeader): string {
+  const root = ssz.phase0.BeaconBlockHeader.hashTreeRoot({
+    slot: header.slot,
+    proposerIndex: header.proposerIndex,
+    parentRoot: fromHex(header.parentRoot),
+    stateRoot: fromHex(header.stateRoot),
+    bodyRoot: fromHex(header.bodyRoot),
+  });
+  return toHex(root);
+}
+
+/** By its root; some nodes find an older state only by its slot. Which state it is, the root decides in either case. */
+async function openState(client: BeaconClient, header: BlockHeader): Promise<StateStream> {
+  try {
+    return await client.streamState(header.stateRoot);
+  } catch (error) {
+    if (!(error instanceof BeaconNodeError && error.code === "BEACON_NOT_FOUND")) throw error;
+    return client.streamState(header.slot);
+  }
+}
+
+async function readParts(
+  client: BeaconClient,
+  reader: StateReader,
+  octets: AsyncIterable<Uint8Array>,
+): Promise<StateParts> {
+  try {
+    for await (const chunk of octets) reader.push(chunk);
+    return reader.finish();
+  } catch (error) {
+    if (!(error instanceof StateError)) throw error;
+    const message = `Beacon node ${client.name} served something that is not the state. ${error.message}`;
+    throw new StateError(error.code, message, { ...error.meta, node: client.name }, error);
+  }
+}
