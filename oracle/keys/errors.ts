@@ -8,8 +8,10 @@ export type KeysErrorCode =
   | "TooFewShares"
   | "BadLength"
   | "BadNonce"
+  | "BadCount"
   | "BadOperatorKey"
   | "BadAmount"
+  | "BadForkVersion"
   | "BadFile"
   | "FileExists"
   | "SelfCheckFailed";

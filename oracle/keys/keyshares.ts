@@ -1,15 +1,9 @@
 import { constants, createPublicKey, type KeyObject, privateDecrypt, publicEncrypt } from "node:crypto";
-import { SecretKey, PublicKey, Signature, verify } from "@chainsafe/blst";
+import { SecretKey } from "@chainsafe/blst";
 import { AbiCoder, type BytesLike, getAddress, getBytes, keccak256, toUtf8Bytes } from "ethers";
+import { PUBLIC_KEY_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES, verifyBls } from "./bls.js";
 import { KeysError } from "./errors.js";
-import {
-  PUBLIC_KEY_BYTES,
-  SCALAR_FIELD_ORDER,
-  SECRET_KEY_BYTES,
-  SIGNATURE_BYTES,
-  thresholdOf,
-  toScalar,
-} from "./shamir.js";
+import { SCALAR_FIELD_ORDER, thresholdOf, toScalar } from "./shamir.js";
 
 export const ENCRYPTED_SHARE_BYTES = 256;
 const PEM = /^-----BEGIN ((?:RSA )?PUBLIC KEY)-----([A-Za-z0-9+/=\s]+)-----END \1-----$/;
@@ -83,17 +77,7 @@ export function verifyOwnerNonceSignature(
   owner: string,
   nonce: bigint,
 ): boolean {
-  return verifyBls(publicKey, ownerNonceDigest(owner, nonce), signature);
-}
-
-/** BLS verification of compressed bytes with all group checks; false for anything malformed. */
-export function verifyBls(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
-  try {
-    return verify(message, PublicKey.fromBytes(publicKey, true), Signature.fromBytes(signature, true));
-  } catch {
-    return false; // blst reports malformed points only by throwing
-  }
+  return verifyBls({ publicKey, message: ownerNonceDigest(owner, nonce), signature });
 }
 
 /** Encrypts an operator's share as SSV nodes expect it: PKCS#1 v1.5 of the key as hex text with 0x. */

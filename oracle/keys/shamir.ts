@@ -1,13 +1,10 @@
 import { createHash, randomBytes as csprng } from "node:crypto";
 import { aggregatePublicKeys, aggregateSignatures, PublicKey, Signature } from "@chainsafe/blst";
+import { isPublicKey, SECRET_KEY_BYTES } from "./bls.js";
 import { KeysError } from "./errors.js";
 
 /** Order of the BLS12-381 groups: secret keys, shares and Lagrange coefficients are numbers below it. */
 export const SCALAR_FIELD_ORDER = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001n;
-
-export const PUBLIC_KEY_BYTES = 48;
-export const SIGNATURE_BYTES = 96;
-export const SECRET_KEY_BYTES = 32;
 
 const SCALAR_BITS = 255;
 /** Reducing 48 random bytes leaves a bias below 2^-128 (as in hash_to_field of RFC 9380). */
@@ -20,6 +17,8 @@ const THRESHOLDS: ReadonlyMap<number, number> = new Map([
   [10, 7],
   [13, 9],
 ]);
+
+export const CLUSTER_SIZES: readonly number[] = [...THRESHOLDS.keys()];
 
 export interface SecretShare {
   operatorId: bigint;
@@ -148,17 +147,6 @@ export function onOnePolynomial(publicKey: Uint8Array, shares: readonly PublicKe
   ).toBytes();
   if (!equal(solved, publicKey)) return false;
   return !equal(combinePublicKeys(shares, threshold - 1), publicKey);
-}
-
-/** A 48-byte compressed G1 point of the right subgroup, not infinity. */
-export function isPublicKey(bytes: Uint8Array): boolean {
-  if (bytes.length !== PUBLIC_KEY_BYTES) return false; // blst would read the uncompressed form too
-  try {
-    PublicKey.fromBytes(bytes, true);
-    return true;
-  } catch {
-    return false; // blst tells what is wrong only by throwing
-  }
 }
 
 /** Lagrange coefficients at 0 for the given evaluation points. */

@@ -216,8 +216,8 @@ describe("keys/keyshares", () => {
       }[];
     }
 
-    it("is read, verifies and round-trips", () => {
-      for (const { name, read } of dkgFixtures()) {
+    it("is read, verifies and round-trips", function () {
+      for (const { name, read } of dkgFixtures(this)) {
         for (const { data, payload } of (read("keyshares.json") as KeySharesFile).shares) {
           const size = payload.operatorIds.length;
           const validator = Uint8Array.from(Buffer.from(data.publicKey.slice(2), "hex"));

@@ -1,7 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 export interface TestOperator {
   id: bigint;
@@ -31,11 +30,12 @@ export interface DkgFixture {
 }
 
 /** Real ssv-dkg ceremonies. They are not part of the repository: POOLETH_FIXTURES or a folder beside the checkout has them. */
-export function dkgFixtures(): DkgFixture[] {
-  const root = join(fixturesFolder(), "ssv-dkg");
+export function dkgFixtures(test: Mocha.Context): DkgFixture[] {
+  const fixtures = process.env.POOLETH_FIXTURES ?? join(import.meta.dirname, "../../../../shared/fixtures");
+  const root = join(fixtures, "ssv-dkg");
   if (!existsSync(root)) {
-    console.log(`      skipped: no ssv-dkg fixtures in ${root} (set POOLETH_FIXTURES)`);
-    return [];
+    console.log(`      no ssv-dkg fixtures in ${root}: set POOLETH_FIXTURES to have this test run`);
+    test.skip();
   }
   return readdirSync(root)
     .filter((name) => name.endsWith("-operators"))
@@ -45,11 +45,4 @@ export function dkgFixtures(): DkgFixture[] {
         return { name, folder, read: (file) => JSON.parse(readFileSync(join(folder, file), "utf8")) as unknown };
       }),
     );
-}
-
-function fixturesFolder(): string {
-  const named = process.env.POOLETH_FIXTURES;
-  if (named !== undefined) return named;
-  const top = execFileSync("git", ["rev-parse", "--show-toplevel"], { encoding: "utf8" }).trim();
-  return join(dirname(top), "shared", "fixtures");
 }

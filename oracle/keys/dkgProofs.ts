@@ -1,0 +1,25 @@
+import { z } from "zod";
+import { PUBLIC_KEY_BYTES } from "./bls.js";
+import { bareHex, parseJson, readJson } from "./files.js";
+import { ENCRYPTED_SHARE_BYTES } from "./keyshares.js";
+
+/** One operator's proof as ssv-dkg writes it (hex without 0x). */
+export const DkgProofJson = z.object({
+  proof: z.object({
+    validator: bareHex(PUBLIC_KEY_BYTES),
+    encrypted_share: bareHex(ENCRYPTED_SHARE_BYTES),
+    share_pub: bareHex(PUBLIC_KEY_BYTES),
+    owner: bareHex(20),
+  }),
+  signature: bareHex(ENCRYPTED_SHARE_BYTES),
+});
+
+export type DkgProof = z.infer<typeof DkgProofJson>;
+
+const OneValidator = z.array(DkgProofJson).min(1);
+
+/** Reads `proofs.json`: of one validator, or of a whole ceremony. Gives a list of proofs, in operator order, per validator. */
+export async function readDkgProofs(path: string): Promise<DkgProof[][]> {
+  const raw = await readJson(path, z.array(z.unknown()).min(1));
+  return Array.isArray(raw[0]) ? parseJson(path, raw, z.array(OneValidator)) : [parseJson(path, raw, OneValidator)];
+}

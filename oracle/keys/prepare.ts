@@ -1,0 +1,189 @@
+import { randomBytes } from "node:crypto";
+import { SecretKey } from "@chainsafe/blst";
+import { type BytesLike, getBytes, hexlify } from "ethers";
+import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "./bls.js";
+import { assertGenesisForkVersion, DEPOSIT_GWEI, signDeposit } from "./depositData.js";
+import { KeysError } from "./errors.js";
+import {
+  buildSharesData,
+  encryptShare,
+  MAX_OWNER_NONCE,
+  operatorPublicKey,
+  sharesDataLength,
+  signOwnerNonce,
+} from "./keyshares.js";
+import type { ClusterOperator } from "./keysharesJson.js";
+import { assertOperatorIds, CLUSTER_SIZES, splitSecret, thresholdOf } from "./shamir.js";
+import { verifyBatch } from "./verify.js";
+
+/** What the pool publishes of a validator, as hex. */
+export interface Entry {
+  publicKey: string;
+  depositSignature: string;
+  sharesData: string;
+}
+
+export interface PreparedValidator extends Entry {
+  ownerNonce: bigint;
+}
+
+export interface PrepareOptions {
+  count: number;
+  /** SSV owner of the cluster: the pool's account */
+  account: string;
+  /** nonces are given in order from here; must be the account's nonce plus what is queued */
+  firstNonce: bigint;
+  /** ascending by id */
+  operators: readonly ClusterOperator[];
+  withdrawalCredentials: string;
+  genesisForkVersion: string;
+  networkName: string;
+  onProgress?: (done: number, count: number) => void;
+}
+
+/** SSV's limits by cluster size: what fits into the 128 KiB that nodes accept as one transaction. */
+const MAX_KEYS_PER_PUBLISH: ReadonlyMap<number, number> = new Map([
+  [4, 80],
+  [7, 40],
+  [10, 30],
+  [13, 20],
+]);
+
+export function maxKeysPerPublish(operatorCount: number): number {
+  thresholdOf(operatorCount);
+  return MAX_KEYS_PER_PUBLISH.get(operatorCount) ?? 0;
+}
+
+/**
+ * Makes validators: a new key each, its deposit signed for the pool, its secret split among the operators, and its owner nonce
+ * signed. A whole secret key exists only inside this function, and its bytes are overwritten before the next one is made (the
+ * JavaScript engine may still hold numbers computed from it until it collects them, so run it on a machine that you trust).
+ */
+export function prepareValidators(options: PrepareOptions): PreparedValidator[] {
+  const { count, account, firstNonce, operators, withdrawalCredentials, genesisForkVersion } = options;
+  const operatorIds = operators.map(({ id }) => id);
+  assertOperatorIds(operatorIds);
+  assertGenesisForkVersion(options.networkName, genesisForkVersion);
+  for (const { publicKeyPem } of operators) operatorPublicKey(publicKeyPem);
+  if (!Number.isInteger(count) || count < 1) {
+    throw new KeysError("BadCount", `${count} is no number of validators to prepare: give a whole number from 1.`, {
+      count,
+    });
+  }
+  if (firstNonce < 0n || firstNonce + BigInt(count) - 1n > MAX_OWNER_NONCE) {
+    throw new KeysError(
+      "BadNonce",
+      `The nonces ${firstNonce} to ${firstNonce + BigInt(count) - 1n} are not all between 0 and ${MAX_OWNER_NONCE}: use another account.`,
+      { firstNonce, count },
+    );
+  }
+
+  const prepared: PreparedValidator[] = [];
+  for (let i = 0; i < count; i++) {
+    const ownerNonce = firstNonce + BigInt(i);
+    prepared.push(prepareOne({ account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion }));
+    options.onProgress?.(i + 1, count);
+  }
+  const [finding] = verifyBatch(prepared, {
+    account,
+    firstNonce,
+    operatorIds,
+    withdrawalCredentials,
+    genesisForkVersion,
+  });
+  if (finding !== undefined) {
+    throw new KeysError(
+      "SelfCheckFailed",
+      `The prepared validators do not pass their own check (${finding.message}): publish none of them and check the machine.`,
+      { ...finding },
+    );
+  }
+  return prepared;
+}
+
+/** The data of `ValidatorRegistry.publish`: for each validator public key, deposit signature and KeyShares, without gaps. */
+export function encodeEntries(entries: readonly Entry[]): Uint8Array {
+  const sharesLength = getBytes(entries[0]?.sharesData ?? "0x").length;
+  if (entries.length > 0 && !CLUSTER_SIZES.some((size) => sharesDataLength(size) === sharesLength)) {
+    throw badPart("KeyShares", entries[0]);
+  }
+  return Uint8Array.from(
+    Buffer.concat(
+      entries.flatMap((entry) => {
+        const parts = [entry.publicKey, entry.depositSignature, entry.sharesData].map((part) => getBytes(part));
+        if (parts[0]?.length !== PUBLIC_KEY_BYTES) throw badPart("public key", entry);
+        if (parts[1]?.length !== SIGNATURE_BYTES) throw badPart("deposit signature", entry);
+        if (parts[2]?.length !== sharesLength) throw badPart("KeyShares", entry);
+        return parts;
+      }),
+    ),
+  );
+}
+
+export function decodeEntries(data: BytesLike, operatorCount: number): Entry[] {
+  const bytes = getBytes(data);
+  const size = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + sharesDataLength(operatorCount);
+  if (bytes.length % size !== 0) {
+    throw new KeysError(
+      "BadLength",
+      `Published data of clusters of ${operatorCount} is a multiple of ${size} bytes, not ${bytes.length}: it is cut or of another cluster size.`,
+      { operatorCount, size, length: bytes.length },
+    );
+  }
+  return Array.from({ length: bytes.length / size }, (_, i) => {
+    const entry = bytes.subarray(i * size, (i + 1) * size);
+    return {
+      publicKey: hexlify(entry.subarray(0, PUBLIC_KEY_BYTES)),
+      depositSignature: hexlify(entry.subarray(PUBLIC_KEY_BYTES, PUBLIC_KEY_BYTES + SIGNATURE_BYTES)),
+      sharesData: hexlify(entry.subarray(PUBLIC_KEY_BYTES + SIGNATURE_BYTES)),
+    };
+  });
+}
+
+function badPart(what: string, entry: Entry | undefined): KeysError {
+  const publicKey = entry?.publicKey ?? "";
+  return new KeysError(
+    "BadLength",
+    `The ${what} of ${publicKey} does not have its length; all validators of a publication are of one cluster size. Prepare it again.`,
+    { what, publicKey },
+  );
+}
+
+type OneOptions = Pick<PrepareOptions, "account" | "operators" | "withdrawalCredentials" | "genesisForkVersion"> & {
+  ownerNonce: bigint;
+};
+
+function prepareOne(options: OneOptions): PreparedValidator {
+  const { account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion } = options;
+  const secrets: Uint8Array[] = [];
+  try {
+    const seed = randomBytes(32);
+    secrets.push(seed);
+    const key = SecretKey.fromKeygen(seed);
+    const secretKey = key.toBytes();
+    secrets.push(secretKey);
+    const shares = splitSecret(
+      secretKey,
+      operators.map(({ id }) => id),
+    );
+    secrets.push(...shares.map((share) => share.secretKey));
+    const sharesData = buildSharesData({
+      ownerNonceSignature: signOwnerNonce(secretKey, account, ownerNonce),
+      sharePublicKeys: shares.map((share) => SecretKey.fromBytes(share.secretKey).toPublicKey().toBytes()),
+      encryptedShares: operators.flatMap(({ publicKeyPem }, i) => {
+        const share = shares[i];
+        return share === undefined ? [] : [encryptShare(publicKeyPem, share.secretKey)];
+      }),
+    });
+    return {
+      publicKey: hexlify(key.toPublicKey().toBytes()),
+      depositSignature: hexlify(
+        signDeposit(secretKey, { withdrawalCredentials, amountGwei: DEPOSIT_GWEI, genesisForkVersion }),
+      ),
+      sharesData: hexlify(sharesData),
+      ownerNonce,
+    };
+  } finally {
+    for (const secret of secrets) secret.fill(0);
+  }
+}

@@ -1,0 +1,259 @@
+import { constants, type KeyObject, verify as verifyRsa } from "node:crypto";
+import { ByteListType, ByteVectorType, ContainerType } from "@chainsafe/ssz";
+import { getBytes, hexlify, isHexString } from "ethers";
+import {
+  isPublicKey,
+  PUBLIC_KEY_BYTES,
+  SIGNATURE_BYTES,
+  type SignedMessage,
+  verifyBls,
+  verifyBlsBatch,
+} from "./bls.js";
+import { DEPOSIT_GWEI, depositSigningRoot } from "./depositData.js";
+import type { DkgProof } from "./dkgProofs.js";
+import { KeysError } from "./errors.js";
+import {
+  MAX_OWNER_NONCE,
+  operatorPublicKey,
+  ownerNonceDigest,
+  parseSharesData,
+  sharesDataLength,
+} from "./keyshares.js";
+import type { Entry } from "./prepare.js";
+import { assertOperatorIds, onOnePolynomial, thresholdOf } from "./shamir.js";
+
+export type FindingCode =
+  | "PublicKeyInvalid"
+  | "DepositSignatureInvalid"
+  | "SharesDataLength"
+  | "SharePublicKeyInvalid"
+  | "SharesNotOnPolynomial"
+  | "OwnerNonceOutOfRange"
+  | "OwnerNonceSignatureInvalid"
+  | "DuplicatePublicKey"
+  | "OperatorKeyInvalid"
+  | "ProofCount"
+  | "ProofMismatch"
+  | "ProofSignatureInvalid";
+
+/** A reason not to vet a validator. */
+export interface Finding {
+  code: FindingCode;
+  message: string;
+}
+
+export interface BatchFinding extends Finding {
+  /** position in the batch */
+  index: number;
+  publicKey: string;
+}
+
+interface PoolContext {
+  /** SSV owner: the pool's account */
+  account: string;
+  operatorIds: readonly bigint[];
+  withdrawalCredentials: string;
+  genesisForkVersion: string;
+}
+
+export interface EntryContext extends PoolContext {
+  /** the owner nonce under which the entry will be registered */
+  nonce: bigint;
+}
+
+export interface BatchContext extends PoolContext {
+  /** the owner nonce of the first entry; the others follow without gap */
+  firstNonce: bigint;
+}
+
+/** How far to look for the nonce that was really signed, to name it in the finding. */
+const NEIGHBOURING_NONCES = 8n;
+
+/** The message that ssv-dkg operators sign with their RSA key: "this ciphertext is the share of this key, made for this owner". */
+const ProofType = new ContainerType({
+  validator: new ByteVectorType(PUBLIC_KEY_BYTES),
+  encryptedShare: new ByteListType(512),
+  sharePublicKey: new ByteVectorType(PUBLIC_KEY_BYTES),
+  owner: new ByteVectorType(20),
+});
+
+/**
+ * Everything about a published validator that can be judged for ever without a chain. No findings mean: SSV nodes will accept
+ * the registration under this nonce, any threshold of the operators can sign and no fewer, and the deposit is valid and the
+ * pool's. They do not mean that the ciphertexts decrypt to the shares: only each operator can see that. DKG proofs are the
+ * evidence for it from outside (`verifyDkgProofs`); otherwise the first attestations are.
+ */
+export function verifyEntry(entry: Entry, { nonce, ...context }: EntryContext): Finding[] {
+  return verifyBatch([entry], { ...context, firstNonce: nonce }).map(({ code, message }) => ({ code, message }));
+}
+
+/** `verifyEntry` for consecutive nonces, with all signatures in one batch, and keys that occur twice. */
+export function verifyBatch(entries: readonly Entry[], context: BatchContext): BatchFinding[] {
+  assertOperatorIds(context.operatorIds);
+  const found: BatchFinding[] = [];
+  const claims: { claim: SignedMessage; report: () => void }[] = [];
+  const firstSeen = new Map<string, number>();
+
+  entries.forEach((entry, index) => {
+    const { publicKey } = entry;
+    const report = (code: FindingCode, message: string): void => {
+      found.push({ index, publicKey, code, message });
+    };
+    const earlier = firstSeen.get(publicKey.toLowerCase());
+    if (earlier === undefined) firstSeen.set(publicKey.toLowerCase(), index);
+    else report("DuplicatePublicKey", `The public key is also entry ${earlier} of the batch.`);
+    claims.push(...inspect(entry, { ...context, nonce: context.firstNonce + BigInt(index) }, report));
+  });
+
+  verifyBlsBatch(claims.map(({ claim }) => claim)).forEach((holds, i) => {
+    if (!holds) claims[i]?.report();
+  });
+  return found.sort((a, b) => a.index - b.index);
+}
+
+/**
+ * Whether each operator signed, with its RSA key of SSV Network, that its ciphertext holds its share: the only evidence from
+ * outside that the ciphertexts decrypt, and that nobody ever held the whole key.
+ * @param proofs in the order of the operators
+ * @param operatorKeys their public keys as PEM, from SSV Network, in the same order
+ * @param owner the SSV account for which the ceremony was held
+ */
+export function verifyDkgProofs(
+  entry: Entry,
+  proofs: readonly DkgProof[],
+  operatorKeys: readonly string[],
+  owner: string,
+): Finding[] {
+  const count = operatorKeys.length;
+  if (proofs.length !== count) {
+    const message = `There are ${proofs.length} DKG proofs for ${count} operators; each operator must give one.`;
+    return [{ code: "ProofCount", message }];
+  }
+  const sharesData = bytesOf(entry.sharesData);
+  if (sharesData?.length !== sharesDataLength(count)) return [sharesLengthFinding(count, sharesData)];
+  const { sharePublicKeys, encryptedShares } = parseSharesData(sharesData, count);
+
+  return proofs.flatMap(({ proof, signature }, i): Finding[] => {
+    const sharePublicKey = sharePublicKeys[i] ?? new Uint8Array();
+    const encryptedShare = encryptedShares[i] ?? new Uint8Array();
+    const expected = {
+      validator: entry.publicKey,
+      share_pub: hexlify(sharePublicKey),
+      encrypted_share: hexlify(encryptedShare),
+      owner,
+    };
+    for (const field of ["validator", "share_pub", "encrypted_share", "owner"] as const) {
+      if (`0x${proof[field]}`.toLowerCase() === expected[field].toLowerCase()) continue;
+      const message = `The DKG proof of the operator at position ${i} is for another ${field}: 0x${proof[field]} instead of ${expected[field]}.`;
+      return [{ code: "ProofMismatch", message }];
+    }
+    const root = ProofType.hashTreeRoot({
+      validator: getBytes(entry.publicKey),
+      encryptedShare,
+      sharePublicKey,
+      owner: getBytes(owner),
+    });
+    let key: KeyObject;
+    try {
+      key = operatorPublicKey(operatorKeys[i] ?? "");
+    } catch (error) {
+      if (!(error instanceof KeysError)) throw error;
+      return [{ code: "OperatorKeyInvalid", message: `Operator at position ${i}: ${error.message}` }];
+    }
+    const padding = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
+    if (verifyRsa("sha256", root, { key, ...padding }, Buffer.from(signature, "hex"))) return [];
+    const message = `The operator at position ${i} did not sign its DKG proof with its key of SSV Network.`;
+    return [{ code: "ProofSignatureInvalid", message }];
+  });
+}
+
+/** Reports what is wrong by itself and returns the signatures that are still to be verified. */
+function inspect(
+  entry: Entry,
+  context: EntryContext,
+  report: (code: FindingCode, message: string) => void,
+): { claim: SignedMessage; report: () => void }[] {
+  const { account, nonce, operatorIds, withdrawalCredentials, genesisForkVersion } = context;
+  const count = operatorIds.length;
+  const publicKey = bytesOf(entry.publicKey);
+  const keyIsValid = publicKey !== null && isPublicKey(publicKey);
+  if (!keyIsValid) {
+    report("PublicKeyInvalid", `${entry.publicKey} is not a compressed point of ${PUBLIC_KEY_BYTES} bytes in G1.`);
+  }
+  const claims: ReturnType<typeof inspect> = [];
+
+  const depositSignature = bytesOf(entry.depositSignature);
+  const reportDeposit = (): void => {
+    report(
+      "DepositSignatureInvalid",
+      `The deposit signature is not the validator key's for ${DEPOSIT_GWEI} gwei under the credentials ${withdrawalCredentials} and the fork version ${genesisForkVersion}.`,
+    );
+  };
+  if (depositSignature?.length !== SIGNATURE_BYTES) reportDeposit();
+  else if (keyIsValid) {
+    const message = depositSigningRoot({
+      pubkey: publicKey,
+      withdrawalCredentials,
+      amountGwei: DEPOSIT_GWEI,
+      genesisForkVersion,
+    });
+    claims.push({ claim: { publicKey, message, signature: depositSignature }, report: reportDeposit });
+  }
+
+  const sharesData = bytesOf(entry.sharesData);
+  if (sharesData?.length !== sharesDataLength(count)) {
+    const { code, message } = sharesLengthFinding(count, sharesData);
+    report(code, message);
+    return claims;
+  }
+  const shares = parseSharesData(sharesData, count);
+
+  const badShares = operatorIds.filter((_, i) => !isPublicKey(shares.sharePublicKeys[i] ?? new Uint8Array()));
+  if (badShares.length > 0) {
+    report("SharePublicKeyInvalid", `The share public keys of operators ${badShares.join(", ")} are not points in G1.`);
+  } else if (keyIsValid) {
+    const keys = shares.sharePublicKeys.map((key, i) => ({ operatorId: operatorIds[i] ?? 0n, publicKey: key }));
+    if (!onOnePolynomial(publicKey, keys)) {
+      report(
+        "SharesNotOnPolynomial",
+        `The share public keys and the validator key are not on one polynomial of degree ${thresholdOf(count) - 1}: some operators could not sign, or fewer than ${thresholdOf(count)} could.`,
+      );
+    }
+  }
+
+  if (nonce < 0n || nonce > MAX_OWNER_NONCE) {
+    report(
+      "OwnerNonceOutOfRange",
+      `SSV nodes count owner nonces up to ${MAX_OWNER_NONCE}; ${nonce} cannot be registered.`,
+    );
+  } else if (keyIsValid) {
+    const signature = shares.ownerNonceSignature;
+    const claim = { publicKey, message: ownerNonceDigest(account, nonce), signature };
+    const reportNonce = (): void => {
+      report("OwnerNonceSignatureInvalid", explainNonce(publicKey, signature, account, nonce));
+    };
+    claims.push({ claim, report: reportNonce });
+  }
+  return claims;
+}
+
+function sharesLengthFinding(count: number, sharesData: Uint8Array | null): Finding {
+  const length = sharesData === null ? "not even hex" : `not ${sharesData.length}`;
+  const message = `The KeyShares of ${count} operators are ${sharesDataLength(count)} bytes, ${length}; SSV nodes would ignore the validator.`;
+  return { code: "SharesDataLength", message };
+}
+
+function explainNonce(publicKey: Uint8Array, signature: Uint8Array, account: string, nonce: bigint): string {
+  const lowest = nonce > NEIGHBOURING_NONCES ? nonce - NEIGHBOURING_NONCES : 0n;
+  const highest = nonce + NEIGHBOURING_NONCES < MAX_OWNER_NONCE ? nonce + NEIGHBOURING_NONCES : MAX_OWNER_NONCE;
+  for (let other = lowest; other <= highest; other++) {
+    if (verifyBls({ publicKey, message: ownerNonceDigest(account, other), signature })) {
+      return `The owner-nonce signature is for nonce ${other} of ${account}, but the validator would be registered with nonce ${nonce}.`;
+    }
+  }
+  return `The owner-nonce signature is for another nonce or account: it is for none of the nonces ${lowest} to ${highest} of ${account}, and nonce ${nonce} is due.`;
+}
+
+function bytesOf(hex: string): Uint8Array | null {
+  return isHexString(hex, true) ? getBytes(hex) : null;
+}
