@@ -28,6 +28,11 @@ export default defineConfig({
     splitTestsCompilation: true,
     version: "0.8.37",
     path: require.resolve("solc/soljson.js"), // the compiler comes from npm: no download
+    // deployed as they are: their artifacts and types are needed
+    npmFilesToBuild: [
+      "@openzeppelin/contracts/access/manager/AccessManager.sol",
+      "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol",
+    ],
     settings: {
       evmVersion: "prague",
       optimizer: { enabled: true, runs: 200 },
