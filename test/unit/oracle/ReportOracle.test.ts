@@ -2,14 +2,13 @@ import { expect } from "chai";
 import type { BaseWallet, Wallet } from "ethers";
 import { id, MaxUint256, TypedDataEncoder, ZeroAddress, ZeroHash } from "ethers";
 import { network } from "hardhat";
-import type { ReportStruct } from "../../../types/ethers-contracts/ReportOracle.js";
-import { ReportOracle__factory } from "../../../types/ethers-contracts/index.js";
-import { BEACON_ROOTS, installBeaconRoots, setBeaconRoot } from "./support.js";
+import { BEACON_ROOTS_ADDRESS } from "../../../devnet/execution/predeploys.js";
+import { ReportOracle__factory, ReportRecorder__factory } from "../../../types/ethers-contracts/index.js";
+import { installBeaconRoots, setBeaconRoot } from "./support.js";
 
 const GENESIS = 1_800_000_000n;
 const SECONDS_PER_SLOT = 12n;
 const SLOTS_PER_FRAME = 225n * 32n;
-const FRAME = SLOTS_PER_FRAME * SECONDS_PER_SLOT;
 const ETHER = 10n ** 18n;
 
 const REPORT_TYPES = {
@@ -24,7 +23,15 @@ const REPORT_TYPES = {
   ],
 };
 
-type Signed = ReportStruct & { refSlot: bigint; beaconBlockRoot: string };
+interface Report {
+  version: bigint;
+  refSlot: bigint;
+  beaconBlockRoot: string;
+  clBalance: bigint;
+  openPenalties: bigint;
+  withdrawnAtRef: bigint;
+  exited: number[];
+}
 
 /** Start of the slot that is `slots` after the reference slot of `frame`. */
 const timeAfter = (frame: bigint, slots: bigint) => GENESIS + (refSlotOf(frame) + slots) * SECONDS_PER_SLOT;
@@ -45,10 +52,10 @@ describe("ReportOracle", () => {
     await networkHelpers.time.setNextBlockTimestamp(GENESIS + 5n);
     await installBeaconRoots(provider);
     const manager = await ethers.deployContract("AccessManager", [governance!.address]);
-    const pool = await ethers.deployContract("ReportRecorder");
-    const registry = await ethers.deployContract("ReportRecorder");
+    const pool = await new ReportRecorder__factory(deployer).deploy();
+    const registry = await new ReportRecorder__factory(deployer).deploy();
     const frames = { genesisTime: GENESIS, secondsPerSlot: SECONDS_PER_SLOT, slotsPerFrame: SLOTS_PER_FRAME };
-    const implementation = await ethers.deployContract("ReportOracle", [pool.target, registry.target, frames]);
+    const implementation = await new ReportOracle__factory(deployer).deploy(pool.target, registry.target, frames);
     const initialize = (members: string[], signers: string[], quorum: bigint, authority = manager.target) =>
       ethers.deployContract("ERC1967Proxy", [
         implementation.target,
@@ -85,12 +92,12 @@ describe("ReportOracle", () => {
   }
 
   /** The reported frame has just ended, the first block of the next one is there. */
-  async function reportFor(frame: bigint, values: Partial<Signed> = {}): Promise<Signed> {
+  async function reportFor(frame: bigint, values: Partial<Report> = {}): Promise<Report> {
     const beaconBlockRoot = await block(timeAfter(frame, 1n));
     return report(frame, { beaconBlockRoot, ...values });
   }
 
-  const report = (frame: bigint, values: Partial<Signed> = {}): Signed => ({
+  const report = (frame: bigint, values: Partial<Report> = {}): Report => ({
     version: 1n,
     refSlot: refSlotOf(frame),
     beaconBlockRoot: ZeroHash,
@@ -101,12 +108,12 @@ describe("ReportOracle", () => {
     ...values,
   });
 
-  async function sign({ domain }: Deployed, signers: BaseWallet[], message: Signed): Promise<string[]> {
+  async function sign({ domain }: Deployed, signers: BaseWallet[], message: Report): Promise<string[]> {
     const ordered = [...signers].sort((a, b) => (BigInt(a.address) < BigInt(b.address) ? -1 : 1));
     return Promise.all(ordered.map((signer) => signer.signTypedData(domain, REPORT_TYPES, message)));
   }
 
-  async function submit(d: Deployed, message: Signed, signers: BaseWallet[] = d.hot) {
+  async function submit(d: Deployed, message: Report, signers: BaseWallet[] = d.hot) {
     return d.oracle.submitReport(message, await sign(d, signers, message));
   }
 
@@ -234,7 +241,9 @@ describe("ReportOracle", () => {
       const d = await load();
       const message = await reportFor(1n);
       const signatures = await sign(d, d.hot, message);
-      await d.pool.setCallback(d.oracle.interface.encodeFunctionData("submitReport", [message, signatures]));
+      await d.pool.setCallback(
+        ReportOracle__factory.createInterface().encodeFunctionData("submitReport", [message, signatures]),
+      );
       await expect(d.oracle.submitReport(message, signatures))
         .to.be.revertedWithCustomError(d.oracle, "AlreadyReported")
         .withArgs(1);
@@ -364,7 +373,7 @@ describe("ReportOracle", () => {
     it("is unknown on a chain without EIP-4788", async () => {
       const d = await load();
       const message = await reportFor(1n);
-      await connection.networkHelpers.setCode(BEACON_ROOTS, "0x");
+      await connection.networkHelpers.setCode(BEACON_ROOTS_ADDRESS, "0x");
       await expect(submit(d, message)).to.be.revertedWithCustomError(d.oracle, "BeaconRootNotFound");
     });
   });
@@ -455,7 +464,7 @@ describe("ReportOracle", () => {
   describe("members", () => {
     it("are admitted by governance, the quorum staying more than half", async () => {
       const d = await load();
-      const [, , , fourth] = d.wallets as Wallet[];
+      const [, , , fourth] = d.wallets;
       await expect(d.governed.addMember(d.stranger.address, fourth!.address))
         .to.emit(d.oracle, "MemberAdded")
         .withArgs(d.stranger.address, fourth!.address, 3);
