@@ -134,7 +134,7 @@ describe("keys/depositData", () => {
   describe("deposit_data.json", () => {
     const items = [1, 2].map((seed) => {
       const { pubkey, signature, ...rest } = deposit(seed);
-      return { ...rest, depositSignature: signature, networkName: "hoodi" };
+      return { ...rest, publicKey: pubkey, depositSignature: signature, networkName: "hoodi" };
     });
 
     /** Writes the two items, spoils one field of the second and gives the refusal. */
