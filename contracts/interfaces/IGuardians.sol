@@ -29,9 +29,13 @@ interface IGuardians {
     error AnchorNotCanonical(uint256 blockNumber, bytes32 approved, bytes32 actual);
     /// @notice Somebody deposited since the approval: guardians have to look again.
     error DepositCountChanged(uint256 approved, uint256 actual);
+    /// @notice A member replaces its signing key once a day at most: each time all signatures are void. Governance can act before.
+    error RotatedRecently(address member, uint256 next);
+    error LengthMismatch();
     error InvalidPauseDuration(uint256 duration, uint256 lowest, uint256 highest);
 
     /// @notice Reverts unless a quorum vetted the batch with hash chain head `head`. Signed: Vetting(uint256 account,uint256 batch,bytes32 head,uint256 approvalEpoch).
+    /// @param head the batch's 26 bytes, zero-padded on the right
     function checkVetting(uint256 account, uint256 batch, bytes32 head, bytes[] calldata signatures) external view;
 
     /// @notice Reverts unless deposits are open, `anchor` still holds and a quorum approved exactly these keys and signatures.
@@ -48,14 +52,16 @@ interface IGuardians {
     /// @param keysHash keccak256 over keccak256(pubkey) of every validator, in order
     function checkDiscard(bytes32 keysHash, bytes[] calldata signatures) external view;
 
-    /// @notice Reverts unless a quorum agreed to drop what is queued of `account` at nonce `nonce`. Signed: DropQueue(uint256 account,uint256 nonce,uint256 queued,uint256 approvalEpoch).
-    function checkDropQueue(uint256 account, uint256 nonce, uint256 queued, bytes[] calldata signatures) external view;
+    /// @notice Reverts unless a quorum agreed to drop what is queued of `account` now: at nonce `nonce`, after `batches` were ever published
+    /// (both only grow, so no other queue has the same pair). Signed: DropQueue(uint256 account,uint256 nonce,uint256 batches,uint256 approvalEpoch).
+    function checkDropQueue(uint256 account, uint256 nonce, uint256 batches, bytes[] calldata signatures) external view;
 
     /// @notice One guardian's signed wish to pause deposits; anyone may deliver it. Signed: PauseDeposits(uint256 approvalEpoch).
     /// Each guardian can do it once until governance re-arms it.
     function pauseDeposits(uint256 approvalEpoch_, bytes calldata signature) external;
 
-    /// @notice A quorum's signed wish to pause staking; anyone may deliver it. Signed: PauseStaking(uint256 approvalEpoch).
+    /// @notice A quorum's signed wish to pause staking; anyone may deliver it, once: the epoch is raised.
+    /// Signed: PauseStaking(uint256 approvalEpoch).
     function pauseStaking(uint256 approvalEpoch_, bytes[] calldata signatures) external;
 
     /// @notice Governance. Ends a pause of deposits before its time.
@@ -65,7 +71,7 @@ interface IGuardians {
     function rearm(address member) external;
 
     /// @notice Governance. How long one guardian's pause lasts; 1 hour to 14 days, in seconds.
-    function setPauseDuration(uint32 pauseDuration) external;
+    function setPauseDuration(uint32 pauseDuration_) external;
 
     /// @notice Governance. Admits `member` (cold) with its signing key; raises the approval epoch. See SignerQuorum for the errors.
     function addMember(address member, address signer) external;
@@ -76,13 +82,16 @@ interface IGuardians {
     /// @notice Governance. More than half of the members, at most all.
     function setQuorum(uint256 quorum) external;
 
-    /// @notice A member's cold address replaces its signing key; raises the approval epoch.
+    /// @notice A member's cold address replaces its signing key, once a day at most; raises the approval epoch.
     function rotateSigner(address newSigner) external;
 
     function approvalEpoch() external view returns (uint256);
 
     /// @notice Time until which deposits are paused, seconds; in the past when they are open.
     function depositsPausedUntil() external view returns (uint256);
+
+    /// @notice How long one guardian's pause lasts, seconds.
+    function pauseDuration() external view returns (uint256);
 
     /// @notice Whether `member` has used its pause.
     function pauseUsed(address member) external view returns (bool);

@@ -8,13 +8,15 @@ import {Cluster} from "./ISSVNetwork.sol";
 interface IOperationsReserve {
     event Funded(address indexed from, uint256 amount);
     event Paid(uint256 amount);
-    event ToppedUp(uint256 indexed cluster, uint256 amount, uint256 runwayBlocks);
+    event ToppedUp(uint256 indexed cluster, uint256 amount);
     event RunwayChanged(uint256 targetBlocks, uint256 lowBlocks);
 
     error NotRegistry(address caller);
+    /// @notice At least `amount` wei is needed, `balance` is held.
     error InsufficientReserve(uint256 amount, uint256 balance);
     /// @notice The cluster still has `runway` blocks; top-ups start below `low`.
     error RunwaySufficient(uint256 cluster, uint256 runway, uint256 low);
+    /// @notice The cluster has no fees to pay.
     error NothingToTopUp(uint256 cluster);
     error InvalidRunway(uint256 targetBlocks, uint256 lowBlocks);
     error SendFailed(address to, uint256 amount);
@@ -25,15 +27,19 @@ interface IOperationsReserve {
     /// @notice Sends `amount` wei to the registry for a registration. ValidatorRegistry only.
     function pay(uint256 amount) external;
 
-    /// @notice Anyone. Brings a cluster that is below the low runway up to the target, or as far as the reserve reaches.
+    /// @notice Anyone. Brings a cluster that is below the low runway up to the target, or as far as the reserve reaches, if that is a
+    /// day's runway (or the low runway, if less): what leaves a cluster at the edge of liquidation only raises the liquidator's reward.
+    /// Reverts as SSV does with a stale snapshot (`IncorrectClusterState`) or a liquidated cluster (`ClusterIsLiquidated`).
     /// @param snapshot the cluster as SSV's newest event shows it
     function topUp(uint256 cluster, Cluster calldata snapshot) external;
 
     /// @notice Governance. Blocks of runway, on top of SSV's liquidation threshold, that clusters are filled to and refilled below.
-    /// `targetBlocks` at most a year, `lowBlocks` below it.
+    /// `targetBlocks` at most 2,628,000 (a year), `lowBlocks` below it and not 0.
     function setRunway(uint32 targetBlocks, uint32 lowBlocks) external;
 
-    /// @notice Wei that a validator of burn `burnPerValidator` (wei a block) needs at registration.
+    /// @notice Wei that registering `validators` of burn `burnPerValidator` (wei a block) takes: the target runway and what SSV wants a
+    /// cluster to hold, `burn * target + max(burn * threshold, least collateral)`. Each registration brings this for itself, so a new
+    /// cluster has the whole target before it and an old one is left no worse off; what it brings too much is runway.
     function registrationCost(uint256 burnPerValidator, uint256 validators) external view returns (uint256);
 
     /// @notice Wei held, by the reserve's own count.

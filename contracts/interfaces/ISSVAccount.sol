@@ -8,5 +8,5 @@ interface ISSVAccount {
     error NotRegistry(address caller);
 
     /// @notice Calls SSV Network with `data` and all of `msg.value`; reverts as SSV reverts. ValidatorRegistry only.
-    function execute(bytes calldata data) external payable returns (bytes memory);
+    function execute(bytes calldata data) external payable;
 }

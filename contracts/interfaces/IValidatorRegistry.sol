@@ -21,19 +21,19 @@ struct Validator {
     uint40 depositedAt; // seconds
 }
 
-/// A lane: one SSV owner with one nonce sequence and one FIFO queue.
+/// A lane: one SSV owner with one nonce sequence and one FIFO queue. One slot. Batches are counted from 0.
 struct AccountState {
     address account; // SSVAccount
-    uint64 nonce; // SSV owner nonce of the next registration
-    uint32 queued; // published, not yet registered or dropped
-    uint32 nextBatch; // first batch with something left
-    uint32 batches; // batches ever published
-    uint32 vetted; // batches ever vetted, in order
+    uint24 nonce; // SSV owner nonce of the next registration
+    uint24 queued; // published, not yet registered or dropped
+    uint16 nextBatch; // first batch with something left; all before it are registered or dropped
+    uint16 batches; // batches ever published
+    uint16 vetted; // batches vetted (or dropped), in order: the next to vet
 }
 
-/// What one publish transaction left in the queue.
+/// What one publish transaction left in the queue. One slot.
 struct Batch {
-    bytes26 head; // hash chain over what is left
+    bytes26 head; // hash chain over what is left; 0 once all are registered
     uint24 cluster;
     uint16 left;
 }
@@ -57,15 +57,34 @@ struct QueueItems {
     bytes26 next; // hash chain of what follows in the batch; 0 at its end
 }
 
+/// The parts that the registry is built on, fixed at construction.
+struct RegistryContracts {
+    address poolManager;
+    address guardians;
+    address reserve;
+    address reportOracle;
+    address withdrawalVault; // in the withdrawal credentials
+    address rewardsVault; // fee recipient of every account
+    address ssvNetwork;
+    address ssvViews;
+    address depositContract;
+    address accountImplementation; // SSVAccount that accounts are clones of
+}
+
 /// @title ValidatorRegistry
 /// @notice Accounts, clusters, queues of prepared validators and the life of each validator up to its deposit:
 /// Published, Vetted, Registered, Deposited, or Discarded.
 ///
-/// Data: publishing keeps one word a transaction, a reverse hash chain `h[i] = keccak256(cluster, keccak256(pubkey),
-/// keccak256(signature), keccak256(shares), h[i+1])` cut to 26 bytes, `h[n] = 0`; everything else is in the `Published` event. Registration consumes from the
-/// front and writes the chain's next link.
+/// Data: publishing keeps one word a transaction, a reverse hash chain
+/// `h[i] = bytes26(keccak256(abi.encode(cluster, nonce[i], keccak256(pubkey[i]), keccak256(signature[i]), keccak256(shares[i]), h[i+1])))`
+/// with `h[n] = 0`; everything else is in the `Published` event. Registration consumes from the front and writes the chain's next
+/// link. A link names the SSV owner nonce its KeyShares were signed for, so nothing can be registered under another one.
 ///
-/// Layout of published data: for every validator `48 bytes public key | 96 bytes deposit signature | 96 + 304 * n bytes KeyShares`.
+/// Layout of published data: for every validator `48 bytes public key | 96 bytes deposit signature | 96 + 304 * n bytes KeyShares`
+/// for `n` operators.
+///
+/// Roles: governance (AccessManager) adds accounts and clusters and retires clusters, the pool operator publishes; all else is open
+/// to anyone and asks the guardians' signatures instead of the AccessManager. ETH passes through and never stays.
 interface IValidatorRegistry {
     event AccountAdded(uint256 indexed account, address ssvAccount);
     event ClusterAdded(
@@ -103,11 +122,14 @@ interface IValidatorRegistry {
     event Exited(uint256 indexed id);
 
     error NotAuthorized(address caller, address expected);
+    error ZeroAddress();
     error UnknownAccount(uint256 account);
     error UnknownCluster(uint256 cluster);
     error TooManyAccounts(uint256 highest);
     error TooManyClusters(uint256 highest);
     error InvalidOperatorIds(uint64[] operatorIds);
+    /// @notice The account has a cluster of these operators already.
+    error ClusterExists(uint256 cluster);
     error InvalidCap(uint256 cap);
     error DkgProofsRequired(uint256 cluster);
     error DkgProofsNotExpected(uint256 cluster);
@@ -115,6 +137,8 @@ interface IValidatorRegistry {
     error TooManyValidators(uint256 count, uint256 highest);
     /// @notice KeyShares are signed for one owner nonce; the next one to publish must be signed for `expected`.
     error WrongNonce(uint256 given, uint256 expected);
+    /// @notice SSV nodes count owner nonces up to 65,535 and the account up to 65,535 batches: add another account.
+    error AccountExhausted(uint256 account);
     /// @notice Batches are vetted in order; `expected` is next.
     error WrongBatch(uint256 batch, uint256 expected);
     error NothingToVet(uint256 account);
@@ -122,7 +146,7 @@ interface IValidatorRegistry {
     error QueueEmpty(uint256 account);
     error EmptyList();
     error LengthMismatch();
-    /// @notice The items are not the next ones of the queue.
+    /// @notice The items are not the next ones of the queue, or not of this cluster.
     error NotHeadOfQueue(uint256 account, uint256 batch);
     error ClusterNotActive(uint256 cluster);
     error ClusterFull(uint256 cluster, uint256 cap);
@@ -149,14 +173,16 @@ interface IValidatorRegistry {
         uint32 cap
     ) external returns (uint256 cluster);
 
-    /// @notice Governance. Opens or retires a cluster for new validators.
+    /// @notice Governance. Opens or retires a cluster for new validators. Published batches of a retired cluster block their account's
+    /// queue until the guardians drop it or the cluster opens again.
     function setCluster(uint256 cluster, bool active, uint32 cap) external;
 
-    /// @notice Anyone. Reads the cluster's fees from SSV and updates the burn rate the reserve's target is made of.
+    /// @notice Anyone. Reads the cluster's fees from SSV, also done when it is added, and updates the burn rate the reserve's target is made of.
     function syncClusterFees(uint256 cluster) external;
 
     /// @notice Pool operator. Appends validators to the account's queue; `firstNonce` must equal `nonce + queued`.
     /// At most 80/40/30/20 for 4/7/10/13 operators a call (calldata fits 128 KB).
+    /// @param dkgProofs only repeated in the event; present exactly when the cluster requires them
     function publish(
         uint256 cluster,
         uint256 firstNonce,
@@ -168,10 +194,14 @@ interface IValidatorRegistry {
     function vet(uint256 account, uint256 batch, bytes[] calldata signatures) external;
 
     /// @notice Anyone. Registers the next validators of the queue of the cluster's account in SSV; the reserve pays their runway.
+    /// The cluster must be active, below its cap, and the one with the fewest validators among those whose account has it next in its
+    /// vetted queue. SSV's own errors pass through; a stale snapshot is `IncorrectClusterState`. A cluster that SSV refuses for good
+    /// (an operator left) holds up larger ones until it is retired or the guardians drop the queue.
     /// @param snapshot the cluster as SSV's newest event shows it
     function register(uint256 cluster, QueueItems calldata items, Cluster calldata snapshot) external;
 
-    /// @notice Anyone, with the guardians' approval. 32 ETH each to the deposit contract, under the pool's credentials.
+    /// @notice Anyone, with the guardians' approval, which is checked first. 32 ETH each to the deposit contract, under the pool's
+    /// credentials. What is registered may be funded although its cluster was retired since: guardians judge that.
     function deposit(
         uint256 cluster,
         bytes[] calldata publicKeys,
@@ -180,21 +210,26 @@ interface IValidatorRegistry {
         bytes[] calldata signatures
     ) external;
 
-    /// @notice Anyone, with the guardians' signatures. Registered validators that must not be funded.
+    /// @notice Anyone, with the guardians' signatures. Registered validators that must not be funded; they stay in SSV, and cost fees,
+    /// until removed.
     function discard(bytes[] calldata publicKeys, bytes[] calldata signatures) external;
 
-    /// @notice Anyone, with the guardians' signatures. Forgets the unregistered rest of an account's queue; the nonce stays.
+    /// @notice Anyone, with the guardians' signatures. Forgets the unregistered rest of an account's queue, vetted or not; the nonce stays and
+    /// the keys may be published again.
     function dropQueue(uint256 account, bytes[] calldata signatures) external;
 
     /// @notice ReportOracle only. Marks ids as exited; unknown and repeated ones are skipped.
     function markExited(uint32[] calldata ids) external;
 
+    /// @notice All zero for a key that was never registered.
     function validator(bytes calldata publicKey) external view returns (Validator memory);
 
     function isExited(uint256 id) external view returns (bool);
 
+    /// @notice Accounts are counted from 1.
     function account(uint256 account_) external view returns (AccountState memory);
 
+    /// @notice Clusters are counted from 1.
     function cluster(uint256 cluster_) external view returns (ClusterState memory);
 
     function batch(uint256 account_, uint256 batch_) external view returns (Batch memory);

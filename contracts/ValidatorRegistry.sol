@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {AccessManagedUpgradeable} from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts-upgradeable/proxy/utils/UUPSUpgradeable.sol";
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IDepositContract} from "./interfaces/IDepositContract.sol";
+import {DepositAnchor, IGuardians} from "./interfaces/IGuardians.sol";
+import {IOperationsReserve} from "./interfaces/IOperationsReserve.sol";
+import {IPoolManager} from "./interfaces/IPoolManager.sol";
+import {ISSVAccount} from "./interfaces/ISSVAccount.sol";
+import {ISSVNetworkViews} from "./interfaces/ISSVNetworkViews.sol";
+import {Cluster} from "./interfaces/ISSVNetwork.sol";
+import {
+    AccountState,
+    Batch,
+    ClusterState,
+    IValidatorRegistry,
+    QueueItems,
+    RegistryContracts,
+    Status,
+    Validator
+} from "./interfaces/IValidatorRegistry.sol";
+import {DepositData} from "./libraries/DepositData.sol";
+import {KeyQueue} from "./libraries/KeyQueue.sol";
+import {SSVCalls} from "./libraries/SSVCalls.sol";
+
+/// @title ValidatorRegistry
+/// @notice See {IValidatorRegistry}.
+contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManagedUpgradeable, ReentrancyGuardTransient {
+    using SafeCast for uint256;
+
+    /// @custom:storage-location erc7201:pooleth.storage.ValidatorRegistry
+    struct Layout {
+        uint32 validators; // ever registered; the last id
+        uint32 unfunded;
+        uint16 accountCount;
+        uint16 clusterCount;
+        uint128 totalBurnRate; // wei a block
+        mapping(uint256 id => AccountState) accounts;
+        mapping(uint256 id => ClusterState) clusters;
+        mapping(uint256 account => mapping(uint256 id => Batch)) batches;
+        mapping(bytes32 accountAndOperatorIds => uint256) clusterOf;
+        mapping(bytes32 keyHash => Validator) validator;
+        mapping(uint256 word => uint256) exited; // bitmap by id
+    }
+
+    bytes32 private constant LAYOUT = 0x5dedacea932f5edf970a357250f877ab2547228279dd7647deccfae7a69a4d00;
+
+    uint256 private constant MAX_ACCOUNTS = 32;
+    uint256 private constant MAX_CLUSTERS = 64;
+    uint256 private constant MAX_UNFUNDED = 20;
+    // SSV nodes count owner nonces in 16 bits
+    uint256 private constant NONCES = 65_536;
+    uint256 private constant DEPOSIT = 32 ether;
+
+    /// @inheritdoc IValidatorRegistry
+    bytes32 public immutable withdrawalCredentials;
+
+    IPoolManager private immutable _poolManager;
+    IGuardians private immutable _guardians;
+    IOperationsReserve private immutable _reserve;
+    ISSVNetworkViews private immutable _ssvViews;
+    IDepositContract private immutable _depositContract;
+    address private immutable _reportOracle;
+    address private immutable _rewardsVault;
+    address private immutable _ssvNetwork;
+    address private immutable _accountImplementation;
+
+    constructor(RegistryContracts memory parts) {
+        _poolManager = IPoolManager(_nonZero(parts.poolManager));
+        _guardians = IGuardians(_nonZero(parts.guardians));
+        _reserve = IOperationsReserve(_nonZero(parts.reserve));
+        _reportOracle = _nonZero(parts.reportOracle);
+        _rewardsVault = _nonZero(parts.rewardsVault);
+        _ssvNetwork = _nonZero(parts.ssvNetwork);
+        _ssvViews = ISSVNetworkViews(_nonZero(parts.ssvViews));
+        _depositContract = IDepositContract(_nonZero(parts.depositContract));
+        _accountImplementation = _nonZero(parts.accountImplementation);
+        withdrawalCredentials =
+            bytes32(uint256(0x01) << 248) | bytes32(uint256(uint160(_nonZero(parts.withdrawalVault))));
+        _disableInitializers();
+    }
+
+    /// ETH for deposits and registrations, on its way through.
+    receive() external payable {
+        if (msg.sender != address(_poolManager) && msg.sender != address(_reserve)) {
+            revert NotAuthorized(msg.sender, address(_poolManager));
+        }
+    }
+
+    function initialize(address authority) external initializer {
+        __AccessManaged_init(authority);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function addAccount() external restricted returns (uint256 accountId) {
+        Layout storage $ = _layout();
+        if ($.accountCount == MAX_ACCOUNTS) revert TooManyAccounts(MAX_ACCOUNTS);
+        accountId = ++$.accountCount;
+        address ssvAccount = Clones.cloneDeterministic(_accountImplementation, bytes32(accountId));
+        $.accounts[accountId].account = ssvAccount;
+        emit AccountAdded(accountId, ssvAccount);
+        ISSVAccount(ssvAccount).execute(SSVCalls.feeRecipientCall(_rewardsVault));
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function addCluster(
+        uint256 accountId,
+        uint64[] calldata operatorIds,
+        bool requireDkg,
+        uint32 cap
+    ) external restricted returns (uint256 clusterId) {
+        Layout storage $ = _layout();
+        if ($.accounts[accountId].account == address(0)) revert UnknownAccount(accountId);
+        if ($.clusterCount == MAX_CLUSTERS) revert TooManyClusters(MAX_CLUSTERS);
+        _checkOperatorIds(operatorIds);
+        if (cap == 0) revert InvalidCap(cap);
+        bytes32 key = keccak256(abi.encode(accountId, operatorIds));
+        if ($.clusterOf[key] != 0) revert ClusterExists($.clusterOf[key]);
+        clusterId = ++$.clusterCount;
+        $.clusterOf[key] = clusterId;
+        ClusterState storage c = $.clusters[clusterId];
+        c.account = uint32(accountId);
+        c.active = true;
+        c.requireDkg = requireDkg;
+        c.cap = cap;
+        c.operatorIds = operatorIds;
+        emit ClusterAdded(clusterId, accountId, operatorIds, requireDkg, cap);
+        _syncFees($, clusterId, c);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function setCluster(uint256 clusterId, bool active, uint32 cap) external restricted {
+        ClusterState storage c = _cluster(_layout(), clusterId);
+        if (cap == 0) revert InvalidCap(cap);
+        c.active = active;
+        c.cap = cap;
+        emit ClusterUpdated(clusterId, active, cap);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function syncClusterFees(uint256 clusterId) external {
+        Layout storage $ = _layout();
+        _syncFees($, clusterId, _cluster($, clusterId));
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function publish(
+        uint256 clusterId,
+        uint256 firstNonce,
+        bytes calldata data,
+        bytes calldata dkgProofs
+    ) external restricted returns (uint256 batchId) {
+        Layout storage $ = _layout();
+        ClusterState storage c = _cluster($, clusterId);
+        if (!c.active) revert ClusterNotActive(clusterId);
+        if (c.requireDkg && dkgProofs.length == 0) revert DkgProofsRequired(clusterId);
+        if (!c.requireDkg && dkgProofs.length != 0) revert DkgProofsNotExpected(clusterId);
+        (uint256 count, bytes26 head) = _measure(clusterId, firstNonce, data, c.operatorIds.length);
+        batchId = _enqueue($, clusterId, c.account, firstNonce, count, head);
+        emit Published(c.account, clusterId, batchId, firstNonce, count, data, dkgProofs);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function vet(uint256 accountId, uint256 batchId, bytes[] calldata signatures) external {
+        Layout storage $ = _layout();
+        AccountState storage a = _account($, accountId);
+        uint256 next = a.vetted;
+        if (next == a.batches) revert NothingToVet(accountId);
+        if (batchId != next) revert WrongBatch(batchId, next);
+        Batch memory b = $.batches[accountId][batchId];
+        _guardians.checkVetting(accountId, batchId, b.head, signatures);
+        a.vetted = uint16(next + 1);
+        emit BatchVetted(accountId, b.cluster, batchId);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function register(uint256 clusterId, QueueItems calldata items, Cluster calldata snapshot) external nonReentrant {
+        Layout storage $ = _layout();
+        ClusterState storage c = _cluster($, clusterId);
+        uint256 count = items.publicKeys.length;
+        _checkRegistration($, clusterId, c, count);
+        uint256 cost = _reserve.registrationCost(c.burnPerValidator, count);
+        _consume($, clusterId, c.account, items, cost);
+        c.registered += uint32(count);
+        $.unfunded += uint32(count);
+        $.totalBurnRate += (uint256(c.burnPerValidator) * count).toUint128();
+
+        _reserve.pay(cost);
+        ISSVAccount($.accounts[c.account].account).execute{value: cost}(
+            SSVCalls.registerCall(items.publicKeys, c.operatorIds, items.shares, snapshot)
+        );
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function deposit(
+        uint256 clusterId,
+        bytes[] calldata publicKeys,
+        bytes[] calldata depositSignatures,
+        DepositAnchor calldata anchor,
+        bytes[] calldata signatures
+    ) external nonReentrant {
+        uint256 count = publicKeys.length;
+        if (count == 0) revert EmptyList();
+        if (depositSignatures.length != count) revert LengthMismatch();
+        _guardians.checkDeposit(clusterId, _depositsHash(publicKeys, depositSignatures), anchor, signatures);
+        _markDeposited(clusterId, publicKeys);
+
+        _poolManager.fundDeposits(count);
+        for (uint256 i; i < count; ++i) _deposit(publicKeys[i], depositSignatures[i]);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function discard(bytes[] calldata publicKeys, bytes[] calldata signatures) external {
+        uint256 count = publicKeys.length;
+        if (count == 0) revert EmptyList();
+        bytes32[] memory hashes = new bytes32[](count);
+        for (uint256 i; i < count; ++i) hashes[i] = keccak256(publicKeys[i]);
+        _guardians.checkDiscard(keccak256(abi.encodePacked(hashes)), signatures);
+        Layout storage $ = _layout();
+        for (uint256 i; i < count; ++i) {
+            Validator storage v = _registered($, publicKeys[i]);
+            v.status = Status.Discarded;
+            emit Discarded(v.cluster, v.id);
+        }
+        $.unfunded -= uint32(count);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function dropQueue(uint256 accountId, bytes[] calldata signatures) external {
+        AccountState storage a = _account(_layout(), accountId);
+        uint256 queued = a.queued;
+        if (queued == 0) revert QueueEmpty(accountId);
+        (uint256 nonce, uint16 batches) = (a.nonce, a.batches);
+        _guardians.checkDropQueue(accountId, nonce, batches, signatures);
+        a.queued = 0;
+        a.nextBatch = batches;
+        a.vetted = batches;
+        emit QueueDropped(accountId, nonce, queued);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function markExited(uint32[] calldata ids) external {
+        if (msg.sender != _reportOracle) revert NotAuthorized(msg.sender, _reportOracle);
+        Layout storage $ = _layout();
+        uint256 last = $.validators;
+        for (uint256 i; i < ids.length; ++i) {
+            uint256 id = ids[i];
+            if (id == 0 || id > last || isExited(id)) continue;
+            $.exited[id >> 8] |= 1 << (id & 0xff);
+            emit Exited(id);
+        }
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function validator(bytes calldata publicKey) external view returns (Validator memory) {
+        return _layout().validator[keccak256(publicKey)];
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function isExited(uint256 id) public view returns (bool) {
+        return _layout().exited[id >> 8] & (1 << (id & 0xff)) != 0;
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function account(uint256 accountId) external view returns (AccountState memory) {
+        return _account(_layout(), accountId);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function cluster(uint256 clusterId) external view returns (ClusterState memory) {
+        return _cluster(_layout(), clusterId);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function batch(uint256 accountId, uint256 batchId) external view returns (Batch memory) {
+        return _layout().batches[accountId][batchId];
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function counts() external view returns (uint256 accounts, uint256 clusters, uint256 validators, uint256 unfunded) {
+        Layout storage $ = _layout();
+        return ($.accountCount, $.clusterCount, $.validators, $.unfunded);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function nextRegistration() external view returns (uint256 clusterId, uint256 count) {
+        Layout storage $ = _layout();
+        uint256 room = Math.saturatingSub(_mostUnfunded(), $.unfunded);
+        if (room == 0) return (0, 0);
+        uint256 fewest = type(uint256).max;
+        for (uint256 i = 1; i <= $.accountCount; ++i) {
+            (uint256 id, uint256 left) = _ready($, i);
+            if (id == 0) continue;
+            ClusterState storage c = $.clusters[id];
+            if (c.registered >= fewest) continue;
+            fewest = c.registered;
+            clusterId = id;
+            count = Math.min(Math.min(left, c.cap - fewest), room);
+        }
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function totalBurnRate() external view returns (uint256) {
+        return _layout().totalBurnRate;
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function externals() external view returns (address ssvNetwork, address ssvViews, address depositContract) {
+        return (_ssvNetwork, address(_ssvViews), address(_depositContract));
+    }
+
+    function _authorizeUpgrade(address) internal override restricted {}
+
+    function _syncFees(Layout storage $, uint256 clusterId, ClusterState storage c) private {
+        uint256 burn = SSVCalls.burnPerValidator(_ssvViews, c.operatorIds);
+        uint256 total = $.totalBurnRate - uint256(c.registered) * c.burnPerValidator + c.registered * burn;
+        c.burnPerValidator = burn.toUint64();
+        $.totalBurnRate = total.toUint128();
+        emit ClusterFeesSynced(clusterId, burn, total);
+    }
+
+    function _enqueue(
+        Layout storage $,
+        uint256 clusterId,
+        uint256 accountId,
+        uint256 firstNonce,
+        uint256 count,
+        bytes26 head
+    ) private returns (uint256 batchId) {
+        AccountState memory a = $.accounts[accountId];
+        uint256 expected = uint256(a.nonce) + a.queued;
+        if (firstNonce != expected) revert WrongNonce(firstNonce, expected);
+        if (expected + count > NONCES || a.batches == type(uint16).max) revert AccountExhausted(accountId);
+        batchId = a.batches++;
+        a.queued += uint24(count);
+        $.accounts[accountId] = a;
+        $.batches[accountId][batchId] = Batch({head: head, cluster: uint24(clusterId), left: uint16(count)});
+    }
+
+    /// Takes `items` from the front of the account's queue: they get ids and use up nonces.
+    function _consume(
+        Layout storage $,
+        uint256 clusterId,
+        uint256 accountId,
+        QueueItems calldata items,
+        uint256 cost
+    ) private {
+        AccountState memory a = $.accounts[accountId];
+        if (a.nextBatch == a.vetted) revert NothingVetted(accountId);
+        Batch storage b = $.batches[accountId][a.nextBatch];
+        (bytes26 head, bytes32[] memory keyHashes) = KeyQueue.chain(clusterId, a.nonce, items);
+        if (head != b.head) revert NotHeadOfQueue(accountId, a.nextBatch);
+
+        uint256 count = keyHashes.length;
+        uint256 id = $.validators;
+        emit Registered(accountId, clusterId, id + 1, a.nonce, count, cost);
+        for (uint256 i; i < count; ++i) {
+            Validator storage v = $.validator[keyHashes[i]];
+            if (v.status != Status.None) revert PublicKeyUsed(items.publicKeys[i]);
+            v.status = Status.Registered;
+            v.id = uint32(++id);
+            v.cluster = uint32(clusterId);
+            v.registeredAt = uint40(block.timestamp);
+        }
+        $.validators = uint32(id);
+        b.head = items.next;
+        b.left -= uint16(count);
+        if (b.left == 0) ++a.nextBatch;
+        a.nonce += uint24(count);
+        a.queued -= uint24(count);
+        $.accounts[accountId] = a;
+    }
+
+    function _markDeposited(uint256 clusterId, bytes[] calldata publicKeys) private {
+        Layout storage $ = _layout();
+        ClusterState storage c = _cluster($, clusterId);
+        address owner = $.accounts[c.account].account;
+        uint256 count = publicKeys.length;
+        uint256[] memory ids = new uint256[](count);
+        for (uint256 i; i < count; ++i) {
+            Validator storage v = _registered($, publicKeys[i]);
+            if (v.cluster != clusterId) revert WrongCluster(publicKeys[i], v.cluster, clusterId);
+            if (!_ssvViews.getValidator(owner, publicKeys[i])) revert NotInSSV(publicKeys[i]);
+            v.status = Status.Deposited;
+            v.depositedAt = uint40(block.timestamp);
+            ids[i] = v.id;
+        }
+        c.deposited += uint32(count);
+        $.unfunded -= uint32(count);
+        emit Deposited(clusterId, ids);
+    }
+
+    function _deposit(bytes calldata publicKey, bytes calldata signature) private {
+        bytes32 credentials = withdrawalCredentials;
+        _depositContract.deposit{value: DEPOSIT}(
+            publicKey,
+            abi.encodePacked(credentials),
+            signature,
+            DepositData.root(publicKey, credentials, signature)
+        );
+    }
+
+    function _checkRegistration(
+        Layout storage $,
+        uint256 clusterId,
+        ClusterState storage c,
+        uint256 count
+    ) private view {
+        if (count == 0) revert EmptyList();
+        if (!c.active) revert ClusterNotActive(clusterId);
+        uint256 registered = c.registered;
+        if (registered + count > c.cap) revert ClusterFull(clusterId, c.cap);
+        uint256 highest = _mostUnfunded();
+        if ($.unfunded + count > highest) revert TooManyUnfunded($.unfunded + count, highest);
+        for (uint256 i = 1; i <= $.accountCount; ++i) {
+            (uint256 id, ) = _ready($, i);
+            if (id != 0 && $.clusters[id].registered < registered) revert NotSmallestCluster(clusterId, id);
+        }
+    }
+
+    /// Cluster of the next vetted batch of an account, if it may grow, and what is left of the batch; 0 if there is none.
+    function _ready(Layout storage $, uint256 accountId) private view returns (uint256 clusterId, uint256 left) {
+        AccountState memory a = $.accounts[accountId];
+        if (a.nextBatch == a.vetted) return (0, 0);
+        Batch memory b = $.batches[accountId][a.nextBatch];
+        ClusterState storage c = $.clusters[b.cluster];
+        if (c.active && c.registered < c.cap) return (b.cluster, b.left);
+    }
+
+    function _mostUnfunded() private view returns (uint256) {
+        return Math.min(MAX_UNFUNDED, _poolManager.depositableEther() / DEPOSIT);
+    }
+
+    function _registered(Layout storage $, bytes calldata publicKey) private view returns (Validator storage v) {
+        v = $.validator[keccak256(publicKey)];
+        if (v.status != Status.Registered) revert WrongStatus(publicKey, v.status, Status.Registered);
+    }
+
+    function _account(Layout storage $, uint256 accountId) private view returns (AccountState storage a) {
+        a = $.accounts[accountId];
+        if (a.account == address(0)) revert UnknownAccount(accountId);
+    }
+
+    function _cluster(Layout storage $, uint256 clusterId) private view returns (ClusterState storage c) {
+        c = $.clusters[clusterId];
+        if (c.account == 0) revert UnknownCluster(clusterId);
+    }
+
+    function _measure(
+        uint256 clusterId,
+        uint256 firstNonce,
+        bytes calldata data,
+        uint256 operators
+    ) private pure returns (uint256 count, bytes26 head) {
+        uint256 stride = KeyQueue.stride(operators);
+        if (data.length == 0 || data.length % stride != 0) revert InvalidDataLength(data.length, stride);
+        count = data.length / stride;
+        uint256 most = KeyQueue.mostPerBatch(operators);
+        if (count > most) revert TooManyValidators(count, most);
+        head = KeyQueue.chain(clusterId, firstNonce, data, stride);
+    }
+
+    /// What guardians approve: keccak256 over keccak256(pubkey || signature) of each.
+    function _depositsHash(bytes[] calldata publicKeys, bytes[] calldata signatures) private pure returns (bytes32) {
+        bytes32[] memory hashes = new bytes32[](publicKeys.length);
+        for (uint256 i; i < hashes.length; ++i) {
+            if (publicKeys[i].length != DepositData.PUBLIC_KEY_LENGTH) revert InvalidPublicKey(publicKeys[i].length);
+            if (signatures[i].length != DepositData.SIGNATURE_LENGTH) {
+                revert InvalidSignatureLength(signatures[i].length);
+            }
+            hashes[i] = keccak256(bytes.concat(publicKeys[i], signatures[i]));
+        }
+        return keccak256(abi.encodePacked(hashes));
+    }
+
+    function _checkOperatorIds(uint64[] calldata operatorIds) private pure {
+        uint256 count = operatorIds.length;
+        if (count < 4 || count > 13 || count % 3 != 1) revert InvalidOperatorIds(operatorIds);
+        for (uint256 i = 1; i < count; ++i) {
+            if (operatorIds[i] <= operatorIds[i - 1]) revert InvalidOperatorIds(operatorIds);
+        }
+    }
+
+    function _nonZero(address part) private pure returns (address) {
+        if (part == address(0)) revert ZeroAddress();
+        return part;
+    }
+
+    function _layout() private pure returns (Layout storage $) {
+        assembly ("memory-safe") {
+            $.slot := LAYOUT
+        }
+    }
+}
