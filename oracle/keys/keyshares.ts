@@ -98,12 +98,11 @@ export function encryptShare(operatorPublicKeyPem: string, secretKey: Uint8Array
  * (ssv-dkg), and a scalar.
  */
 export function decryptShare(privateKey: KeyObject, ciphertext: Uint8Array): Uint8Array | null {
-  if (ciphertext.length * 8 !== privateKey.asymmetricKeyDetails?.modulusLength) return null;
   let plaintext: Buffer;
   try {
     plaintext = privateDecrypt({ key: privateKey, padding: constants.RSA_PKCS1_PADDING }, ciphertext);
   } catch (error) {
-    // a ciphertext above the modulus, or an OpenSSL without implicit rejection
+    // a ciphertext of wrong length or above the modulus, or an OpenSSL without implicit rejection
     if (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_OSSL_")) return null;
     throw error;
   }
