@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {AccessManagedUpgradeable} from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
-import {UUPSUpgradeable} from "@openzeppelin/contracts-upgradeable/proxy/utils/UUPSUpgradeable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IDepositContract} from "./interfaces/IDepositContract.sol";
 import {DepositAnchor, IGuardians} from "./interfaces/IGuardians.sol";
@@ -47,6 +47,7 @@ contract Guardians is IGuardians, UUPSUpgradeable, AccessManagedUpgradeable, EIP
     IDepositContract private immutable _depositContract;
 
     constructor(address poolManager, address depositContract) EIP712("poolETH Guardians", "1") {
+        if (poolManager == address(0) || depositContract == address(0)) revert ZeroAddress();
         _poolManager = IPoolManager(poolManager);
         _depositContract = IDepositContract(depositContract);
         _disableInitializers();
@@ -60,8 +61,9 @@ contract Guardians is IGuardians, UUPSUpgradeable, AccessManagedUpgradeable, EIP
         address[] calldata signers,
         uint256 quorum
     ) external initializer {
+        if (authority == address(0)) revert ZeroAddress();
         __AccessManaged_init(authority);
-        if (members_.length != signers.length) revert LengthMismatch();
+        if (members_.length != signers.length) revert LengthMismatch(members_.length, signers.length);
         SignerQuorum.Set storage set = _layout().guardians;
         for (uint256 i; i < members_.length; ++i) set.add(members_[i], signers[i]);
         set.setQuorum(quorum);

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {AccessManagedUpgradeable} from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
-import {UUPSUpgradeable} from "@openzeppelin/contracts-upgradeable/proxy/utils/UUPSUpgradeable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -33,6 +33,7 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     address private immutable _ssvNetwork;
 
     constructor(address registry, address ssvNetwork, address ssvViews) {
+        if (registry == address(0) || ssvNetwork == address(0) || ssvViews == address(0)) revert ZeroAddress();
         _registry = IValidatorRegistry(registry);
         _ssvNetwork = ssvNetwork;
         _ssvViews = ISSVNetworkViews(ssvViews);
@@ -40,6 +41,7 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     }
 
     function initialize(address authority, uint32 targetBlocks, uint32 lowBlocks) external initializer {
+        if (authority == address(0)) revert ZeroAddress();
         __AccessManaged_init(authority);
         _setRunway(targetBlocks, lowBlocks);
     }
@@ -91,13 +93,13 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     }
 
     /// @inheritdoc IOperationsReserve
-    function target() public view returns (uint256) {
+    function targetBalance() public view returns (uint256) {
         return _layout().targetBlocks * _registry.totalBurnRate();
     }
 
     /// @inheritdoc IOperationsReserve
     function shortfall() external view returns (uint256) {
-        return Math.saturatingSub(target(), _layout().balance);
+        return Math.saturatingSub(targetBalance(), _layout().balance);
     }
 
     /// @inheritdoc IOperationsReserve

@@ -31,7 +31,8 @@ interface IGuardians {
     error DepositCountChanged(uint256 approved, uint256 actual);
     /// @notice A member replaces its signing key once a day at most: each time all signatures are void. Governance can act before.
     error RotatedRecently(address member, uint256 next);
-    error LengthMismatch();
+    error LengthMismatch(uint256 members, uint256 signers);
+    error ZeroAddress();
     error InvalidPauseDuration(uint256 duration, uint256 lowest, uint256 highest);
 
     /// @notice Reverts unless a quorum vetted the batch with hash chain head `head`. Signed: Vetting(uint256 account,uint256 batch,bytes32 head,uint256 approvalEpoch).

@@ -12,6 +12,7 @@ interface IOperationsReserve {
     event RunwayChanged(uint256 targetBlocks, uint256 lowBlocks);
 
     error NotRegistry(address caller);
+    error ZeroAddress();
     /// @notice At least `amount` wei is needed, `balance` is held.
     error InsufficientReserve(uint256 amount, uint256 balance);
     /// @notice The cluster still has `runway` blocks; top-ups start below `low`.
