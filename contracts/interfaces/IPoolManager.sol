@@ -33,12 +33,13 @@ struct PendingLoss {
     uint96 value; // clBalance - openPenalties
     uint96 withdrawnAtRef;
     uint96 depositedAtRef;
-    uint96 loss; // fall of totalPooledEther that the report would cause
+    uint64 reportedAt; // seconds; becomes `lastReportAt` if the report is confirmed
+    uint96 loss; // fall of totalPooledEther that the report would have caused then
 }
 
 /// Governance's limits. Amounts in wei.
 struct StakeLimits {
-    uint80 minStake;
+    uint80 minStake; // 1 wei to 32 ether
     uint88 poolCap; // staking closes when totalPooledEther would pass it
     uint88 dailyLimit; // refills linearly over 24 hours
 }
@@ -145,6 +146,11 @@ interface IPoolManager {
     /// @notice A figure of the report does not fit: no real chain can produce it.
     error FigureTooLarge(bytes32 name, uint256 value);
     error SendFailed(address to, uint256 amount);
+
+    /// @notice Once, in the transaction that deploys the proxy. Stakes `msg.value` (at least 0.001 ether) for the dead address, so that
+    /// shares exist before anyone can come first.
+    /// @param authority AccessManager
+    function initialize(address authority, PoolParameters calldata parameters) external payable;
 
     /// @notice Stakes `msg.value` wei for `receiver`.
     /// Reverts while staking is paused, the report is stale, a loss is pending, and outside the limits.

@@ -10,6 +10,10 @@ interface IWithdrawalVault {
     error NotPoolManager(address caller);
     error SendFailed(uint256 amount);
 
+    /// @notice Once.
+    /// @param authority AccessManager, which authorises upgrades and nothing else
+    function initialize(address authority) external;
+
     /// @notice Sends `amount` wei to the PoolManager. PoolManager only.
     function sweep(uint256 amount) external;
 }

@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {AccessManagedUpgradeable} from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IOperationsReserve} from "./interfaces/IOperationsReserve.sol";
+import {IPoolETH, Rate} from "./interfaces/IPoolETH.sol";
+import {
+    Figures,
+    IPoolManager,
+    PendingLoss,
+    PoolContracts,
+    PoolParameters,
+    StakeLimits,
+    Totals
+} from "./interfaces/IPoolManager.sol";
+import {IRewardsVault, IWithdrawalVault} from "./interfaces/IVaults.sol";
+import {FrameCounter} from "./libraries/FrameCounter.sol";
+import {FrameConfig, Frames} from "./libraries/Frames.sol";
+import {RewardStream} from "./libraries/RewardStream.sol";
+import {ShareMath} from "./libraries/ShareMath.sol";
+
+/// @title PoolManager
+/// @notice See {IPoolManager}.
+contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable, ReentrancyGuardTransient {
+    using FrameCounter for FrameCounter.Counter;
+    using Frames for FrameConfig;
+    using RewardStream for RewardStream.Stream;
+    using SafeCast for uint256;
+
+    /// All that a stake reads and writes, beside its limits.
+    struct Gate {
+        uint88 buffered;
+        uint88 bucket; // of the daily limit, used at `bucketAt`
+        uint32 bucketAt;
+        uint32 lastReportAt;
+        bool stakingPaused;
+        bool lossPending;
+    }
+
+    /// What the last applied report found on the beacon chain.
+    struct Reference {
+        uint96 value; // clBalance - openPenalties
+        uint96 deposited;
+        uint64 frame;
+    }
+
+    struct Ledger {
+        uint96 swept; // ever, from the WithdrawalVault
+        uint96 owed;
+        uint16 feeBps;
+        uint16 maxYearlyRateBps;
+    }
+
+    struct Losses {
+        uint88 uncovered;
+        uint88 recent; // at `recentAt`; decays from there to 0 within `window`
+        uint32 recentAt;
+        uint32 window;
+        uint16 limitBps;
+    }
+
+    /// @custom:storage-location erc7201:pooleth.storage.PoolManager
+    struct PoolStorage {
+        Gate gate;
+        StakeLimits limits;
+        Reference last;
+        FrameCounter.Counter deposited;
+        Ledger ledger;
+        RewardStream.Stream stream;
+        Losses losses;
+        address treasury;
+        PendingLoss pending;
+    }
+
+    /// A report as judged at this moment: settled, and with what it brings. Wei.
+    struct Verdict {
+        Gate gate;
+        Ledger ledger;
+        Losses losses;
+        uint256 sharesBefore;
+        uint256 etherBefore;
+        uint256 gross; // buffered + value + in flight, with what is about to be swept
+        uint256 locked;
+        uint256 withdrawals;
+        uint256 executionRewards;
+        int256 gain;
+        uint256 loss; // fall of totalPooledEther
+    }
+
+    /// How a report pays what is owed. Wei.
+    struct Payment {
+        uint256 reserveFee;
+        uint256 treasuryFee;
+        uint256 treasuryShares;
+    }
+
+    // keccak256(abi.encode(uint256(keccak256("pooleth.storage.PoolManager")) - 1)) & ~bytes32(uint256(0xff))
+    bytes32 private constant STORAGE = 0xc69c407211bd72d607688ff66ec07b45a455cf118600a63353e07c5654c04e00;
+
+    uint256 private constant BPS = 10_000;
+    uint256 private constant VALIDATOR_DEPOSIT = 32 ether;
+    uint256 private constant LOWEST_INITIAL_STAKE = 0.001 ether;
+    uint256 private constant HIGHEST_MIN_STAKE = 32 ether;
+    uint256 private constant LONGEST_FRAME = 30 days;
+    address private constant DEAD = 0x000000000000000000000000000000000000dEaD;
+
+    IPoolETH private immutable TOKEN;
+    address private immutable REGISTRY;
+    address private immutable REPORT_ORACLE;
+    address private immutable GUARDIANS;
+    IWithdrawalVault private immutable WITHDRAWAL_VAULT;
+    IRewardsVault private immutable REWARDS_VAULT;
+    IOperationsReserve private immutable RESERVE;
+    uint64 private immutable GENESIS_TIME;
+    uint32 private immutable SECONDS_PER_SLOT;
+    uint32 private immutable SLOTS_PER_FRAME;
+
+    constructor(PoolContracts memory contracts_, FrameConfig memory frames) {
+        TOKEN = IPoolETH(_nonZero("token", contracts_.token));
+        REGISTRY = _nonZero("registry", contracts_.registry);
+        REPORT_ORACLE = _nonZero("reportOracle", contracts_.reportOracle);
+        GUARDIANS = _nonZero("guardians", contracts_.guardians);
+        WITHDRAWAL_VAULT = IWithdrawalVault(_nonZero("withdrawalVault", contracts_.withdrawalVault));
+        REWARDS_VAULT = IRewardsVault(_nonZero("rewardsVault", contracts_.rewardsVault));
+        RESERVE = IOperationsReserve(_nonZero("reserve", contracts_.reserve));
+        _checkBounds("frame", frames.duration(), 1, LONGEST_FRAME);
+        (GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME) = (
+            frames.genesisTime,
+            frames.secondsPerSlot,
+            frames.slotsPerFrame
+        );
+        _disableInitializers();
+    }
+
+    receive() external payable {
+        if (msg.sender != address(WITHDRAWAL_VAULT) && msg.sender != address(REWARDS_VAULT)) revert UseStake();
+    }
+
+    /// @inheritdoc IPoolManager
+    function initialize(address authority, PoolParameters calldata parameters_) external payable initializer {
+        __AccessManaged_init(authority);
+        _setFee(parameters_.feeBps);
+        _setTreasury(parameters_.treasury);
+        _setStakeLimits(parameters_.limits);
+        _setStreamLimit(parameters_.maxYearlyRateBps);
+        _setLossLimit(parameters_.lossLimitBps, parameters_.lossWindow);
+        if (msg.value < LOWEST_INITIAL_STAKE) revert StakeBelowMinimum(msg.value, LOWEST_INITIAL_STAKE);
+        Gate storage gate = _storage().gate;
+        gate.buffered = msg.value.toUint88();
+        gate.lastReportAt = uint32(block.timestamp);
+        emit Staked(msg.sender, DEAD, msg.value, TOKEN.mint(DEAD, msg.value), address(0));
+    }
+
+    /// @inheritdoc IPoolManager
+    function stake(address receiver, address referral) external payable nonReentrant returns (uint256 shares) {
+        PoolStorage storage $ = _storage();
+        Gate memory gate = $.gate;
+        if (gate.stakingPaused) revert StakingIsPaused();
+        _checkCurrent($, gate);
+        StakeLimits memory limits = $.limits;
+        if (msg.value < limits.minStake) revert StakeBelowMinimum(msg.value, limits.minStake);
+        uint256 totalAfter = TOKEN.totalPooledEther() + msg.value;
+        if (totalAfter > limits.poolCap) revert PoolCapExceeded(totalAfter, limits.poolCap);
+        uint256 level = _bucketLevel(gate, limits.dailyLimit);
+        if (level + msg.value > limits.dailyLimit)
+            revert DailyLimitExceeded(msg.value, Math.saturatingSub(limits.dailyLimit, level));
+
+        // the cap and the daily limit, both uint88, bound what follows
+        gate.buffered += uint88(msg.value);
+        gate.bucket = uint88(level + msg.value);
+        gate.bucketAt = uint32(block.timestamp);
+        $.gate = gate;
+        shares = TOKEN.mint(receiver, msg.value);
+        emit Staked(msg.sender, receiver, msg.value, shares, referral);
+    }
+
+    /// @inheritdoc IPoolManager
+    function applyReport(Figures calldata figures) external nonReentrant returns (bool applied) {
+        if (msg.sender != REPORT_ORACLE) revert NotAuthorized(msg.sender, REPORT_ORACLE);
+        PoolStorage storage $ = _storage();
+        if (figures.clBalance > type(uint88).max) revert FigureTooLarge("clBalance", figures.clBalance);
+        uint256 swept = $.ledger.swept;
+        if (figures.withdrawnAtRef < swept) revert WithdrawnDecreased(figures.withdrawnAtRef, swept);
+        // one of the two sanctioned reads of a balance: the vault is about to send this much
+        uint256 held = address(WITHDRAWAL_VAULT).balance;
+        if (figures.withdrawnAtRef - swept > held) revert WithdrawalsNotInVault(figures.withdrawnAtRef - swept, held);
+
+        PendingLoss memory report = PendingLoss({
+            frame: figures.frame.toUint64(),
+            refSlot: figures.refSlot.toUint64(),
+            value: uint96(Math.saturatingSub(figures.clBalance, figures.openPenalties)),
+            withdrawnAtRef: figures.withdrawnAtRef.toUint96(),
+            depositedAtRef: uint96($.deposited.atEndOf(figures.frame)),
+            reportedAt: uint64(block.timestamp),
+            loss: 0
+        });
+        Verdict memory v = _judge($, report);
+        uint256 limit = (v.etherBefore * v.losses.limitBps) / BPS;
+        if (v.gate.lossPending || (v.loss != 0 && v.losses.recent + v.loss > limit)) {
+            report.loss = v.loss.toUint96();
+            $.pending = report;
+            $.gate.lossPending = true;
+            emit LossPending(report.refSlot, v.loss, limit);
+            return false;
+        }
+        _apply($, report, v);
+        return true;
+    }
+
+    /// @inheritdoc IPoolManager
+    function fundDeposits(uint256 validators) external nonReentrant {
+        if (msg.sender != REGISTRY) revert NotAuthorized(msg.sender, REGISTRY);
+        PoolStorage storage $ = _storage();
+        Gate memory gate = $.gate;
+        _checkCurrent($, gate);
+        uint256 amount = validators * VALIDATOR_DEPOSIT;
+        uint256 available = Math.saturatingSub(gate.buffered, $.ledger.owed);
+        if (amount > available) revert NotEnoughBuffered(amount, available);
+        $.gate.buffered = uint88(gate.buffered - amount);
+        uint256 deposited = $.deposited.add(_frames().frameAt(block.timestamp), amount);
+        emit DepositsFunded(amount, deposited);
+        (bool sent, ) = REGISTRY.call{value: amount}("");
+        if (!sent) revert SendFailed(REGISTRY, amount);
+    }
+
+    /// @inheritdoc IPoolManager
+    function pauseStaking() external {
+        if (msg.sender != GUARDIANS) revert NotAuthorized(msg.sender, GUARDIANS);
+        _storage().gate.stakingPaused = true;
+        emit StakingPaused();
+    }
+
+    /// @inheritdoc IPoolManager
+    function resumeStaking() external restricted {
+        _storage().gate.stakingPaused = false;
+        emit StakingResumed();
+    }
+
+    /// @inheritdoc IPoolManager
+    function confirmLoss(uint256 agreedLoss) external nonReentrant restricted {
+        PoolStorage storage $ = _storage();
+        PendingLoss memory report = _closePending($);
+        Verdict memory v = _judge($, report);
+        if (v.loss > agreedLoss) revert LossAboveAgreed(v.loss, agreedLoss);
+        emit LossConfirmed(report.refSlot, v.loss);
+        _apply($, report, v);
+    }
+
+    /// @inheritdoc IPoolManager
+    function discardLoss() external restricted {
+        PendingLoss memory report = _closePending(_storage());
+        emit LossDiscarded(report.refSlot, report.loss);
+    }
+
+    /// @inheritdoc IPoolManager
+    function setFee(uint16 feeBps) external restricted {
+        _setFee(feeBps);
+    }
+
+    /// @inheritdoc IPoolManager
+    function setTreasury(address treasury) external restricted {
+        _setTreasury(treasury);
+    }
+
+    /// @inheritdoc IPoolManager
+    function setStakeLimits(StakeLimits calldata limits) external restricted {
+        _setStakeLimits(limits);
+    }
+
+    /// @inheritdoc IPoolManager
+    function setStreamLimit(uint16 maxYearlyRateBps) external restricted {
+        _setStreamLimit(maxYearlyRateBps);
+    }
+
+    /// @inheritdoc IPoolManager
+    function setLossLimit(uint16 lossLimitBps, uint32 lossWindow) external restricted {
+        _setLossLimit(lossLimitBps, lossWindow);
+    }
+
+    /// @inheritdoc IPoolManager
+    function totals() external view returns (Totals memory) {
+        PoolStorage storage $ = _storage();
+        Rate memory r = TOKEN.rate();
+        uint256 left = RewardStream.remaining(r.streamEnd, block.timestamp);
+        RewardStream.Stream memory stream = $.stream;
+        uint256 uncovered = $.losses.uncovered;
+        return
+            Totals({
+                buffered: $.gate.buffered,
+                clBalance: $.last.value,
+                inFlight: $.deposited.total - $.last.deposited,
+                locked: stream.locked(r.streamRate, left),
+                owed: $.ledger.owed,
+                fee: stream.feeUnlocked(left),
+                totalPooledEther: TOKEN.totalPooledEther(),
+                totalShares: r.totalShares,
+                uncoveredLoss: Math.saturatingSub(uncovered, stream.freeUnlocked(left)),
+                deposited: $.deposited.total,
+                swept: $.ledger.swept
+            });
+    }
+
+    /// @inheritdoc IPoolManager
+    function rate() external view returns (uint256 value, uint256 age, bool stale) {
+        uint256 reportAt = _storage().gate.lastReportAt;
+        value = TOKEN.getPooledEthByShares(1e18);
+        (age, stale) = (block.timestamp - reportAt, block.timestamp > _staleAt(reportAt));
+    }
+
+    /// @inheritdoc IPoolManager
+    function depositableEther() external view returns (uint256) {
+        PoolStorage storage $ = _storage();
+        return Math.saturatingSub($.gate.buffered, $.ledger.owed);
+    }
+
+    /// @inheritdoc IPoolManager
+    function stakingState() external view returns (bool open, uint256 available) {
+        PoolStorage storage $ = _storage();
+        Gate memory gate = $.gate;
+        uint256 total = TOKEN.totalPooledEther();
+        open = !gate.stakingPaused && !gate.lossPending && block.timestamp <= _staleAt(gate.lastReportAt) && total != 0;
+        if (!open) return (false, 0);
+        StakeLimits memory limits = $.limits;
+        available = Math.min(
+            Math.saturatingSub(limits.poolCap, total),
+            Math.saturatingSub(limits.dailyLimit, _bucketLevel(gate, limits.dailyLimit))
+        );
+    }
+
+    /// @inheritdoc IPoolManager
+    function depositedAt(uint256 frame) external view returns (uint256) {
+        return _storage().deposited.atEndOf(frame);
+    }
+
+    /// @inheritdoc IPoolManager
+    function contracts() external view returns (PoolContracts memory) {
+        return
+            PoolContracts({
+                token: address(TOKEN),
+                registry: REGISTRY,
+                reportOracle: REPORT_ORACLE,
+                guardians: GUARDIANS,
+                withdrawalVault: address(WITHDRAWAL_VAULT),
+                rewardsVault: address(REWARDS_VAULT),
+                reserve: address(RESERVE)
+            });
+    }
+
+    /// @inheritdoc IPoolManager
+    function frameConfig() external view returns (uint64 genesisTime, uint32 secondsPerSlot, uint32 slotsPerFrame) {
+        return (GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME);
+    }
+
+    /// @inheritdoc IPoolManager
+    function pendingLoss() external view returns (PendingLoss memory) {
+        return _storage().pending;
+    }
+
+    /// @inheritdoc IPoolManager
+    function parameters() external view returns (PoolParameters memory) {
+        PoolStorage storage $ = _storage();
+        return
+            PoolParameters({
+                treasury: $.treasury,
+                feeBps: $.ledger.feeBps,
+                maxYearlyRateBps: $.ledger.maxYearlyRateBps,
+                lossLimitBps: $.losses.limitBps,
+                lossWindow: $.losses.window,
+                limits: $.limits
+            });
+    }
+
+    /// @inheritdoc IPoolManager
+    function lastFrame() external view returns (uint256) {
+        return _storage().last.frame;
+    }
+
+    /// @inheritdoc IPoolManager
+    function lastReportAt() external view returns (uint256) {
+        return _storage().gate.lastReportAt;
+    }
+
+    function _authorizeUpgrade(address) internal override restricted {}
+
+    /// @dev Steps 1 and 2 of a report (docs/accounting.md) in memory: settle what has unlocked, then find gain and loss.
+    function _judge(PoolStorage storage $, PendingLoss memory report) private view returns (Verdict memory v) {
+        (v.gate, v.ledger, v.losses) = ($.gate, $.ledger, $.losses);
+        Rate memory r = TOKEN.rate();
+        RewardStream.Stream memory stream = $.stream;
+        uint256 left = RewardStream.remaining(r.streamEnd, block.timestamp);
+        v.sharesBefore = r.totalShares;
+        v.etherBefore = Math.saturatingSub(r.pooledEther, RewardStream.netLocked(r.streamRate, left));
+        v.ledger.owed += uint96(stream.feeUnlocked(left));
+        v.losses.uncovered = uint88(Math.saturatingSub(v.losses.uncovered, stream.freeUnlocked(left)));
+        v.losses.recent = _recentLoss(v.losses);
+        v.locked = stream.locked(r.streamRate, left);
+
+        Reference memory last = $.last;
+        v.withdrawals = report.withdrawnAtRef - v.ledger.swept;
+        v.executionRewards = address(REWARDS_VAULT).balance; // the other sanctioned read of a balance
+        uint256 income = v.withdrawals + v.executionRewards;
+        v.gross = v.gate.buffered + report.value + $.deposited.total - report.depositedAtRef + income;
+        // more than twice all ether: no real chain says so, and everything below fits its field
+        if (v.gross > type(uint88).max) revert FigureTooLarge("assets", v.gross);
+        v.gain = int256(report.value + income + last.deposited) - int256(uint256(last.value) + report.depositedAtRef);
+        if (v.gain >= 0) {
+            v.locked += uint256(v.gain);
+        } else {
+            uint256 fall = uint256(-v.gain);
+            uint256 eaten = Math.min(v.locked, fall);
+            v.locked -= eaten;
+            v.loss = fall - eaten;
+        }
+    }
+
+    /// @dev The rest of a report: pay what is owed, open the next stream, write, and only then move ETH.
+    function _apply(PoolStorage storage $, PendingLoss memory report, Verdict memory v) private {
+        if (v.loss != 0) {
+            v.losses.uncovered = _saturate(v.losses.uncovered + v.loss);
+            v.losses.recent = _saturate(v.losses.recent + v.loss);
+            v.losses.recentAt = uint32(block.timestamp);
+            $.losses = v.losses;
+        } else {
+            $.losses.uncovered = v.losses.uncovered;
+        }
+        uint256 elapsed = block.timestamp - v.gate.lastReportAt;
+        Payment memory paid = _pay(v);
+        uint256 etherAfter = Math.saturatingSub(v.gross, v.ledger.owed + v.locked);
+        (RewardStream.Stream memory stream, uint256 streamRate) = RewardStream.open(
+            v.locked,
+            v.losses.uncovered,
+            etherAfter,
+            _frames().duration(),
+            v.ledger.maxYearlyRateBps,
+            v.ledger.feeBps
+        );
+        v.gate.lastReportAt = uint32(report.reportedAt);
+        v.gate.buffered = uint88(v.gate.buffered + v.withdrawals + v.executionRewards - paid.reserveFee);
+        v.ledger.swept = report.withdrawnAtRef;
+        $.gate = v.gate;
+        $.ledger = v.ledger;
+        $.stream = stream;
+        $.last = Reference({value: report.value, deposited: report.depositedAtRef, frame: report.frame});
+        emit Rebased(
+            report.refSlot,
+            v.sharesBefore,
+            v.etherBefore,
+            v.sharesBefore + paid.treasuryShares,
+            etherAfter,
+            v.gain,
+            paid.reserveFee,
+            paid.treasuryFee,
+            paid.treasuryShares,
+            elapsed
+        );
+        emit Settled(
+            report.refSlot,
+            v.withdrawals,
+            v.executionRewards,
+            v.locked,
+            v.ledger.owed,
+            v.losses.uncovered,
+            block.timestamp + stream.duration
+        );
+
+        TOKEN.rebase(
+            Math.saturatingSub(v.gross, v.ledger.owed + stream.fee + stream.dust),
+            streamRate,
+            block.timestamp + stream.duration,
+            $.treasury,
+            paid.treasuryShares
+        );
+        if (v.withdrawals != 0) WITHDRAWAL_VAULT.sweep(v.withdrawals);
+        if (v.executionRewards != 0) REWARDS_VAULT.sweep();
+        if (paid.reserveFee != 0) RESERVE.fund{value: paid.reserveFee}();
+    }
+
+    /// @dev Step 3 of a report: the reserve first, in ETH and as far as ETH is there; the treasury gets new shares at the current rate.
+    function _pay(Verdict memory v) private view returns (Payment memory paid) {
+        uint256 owed = v.ledger.owed;
+        if (owed == 0) return paid;
+        uint256 toReserve = Math.min(owed, RESERVE.shortfall());
+        paid.reserveFee = Math.min(toReserve, v.gate.buffered + v.withdrawals + v.executionRewards);
+        uint256 total = Math.saturatingSub(v.gross, owed + v.locked);
+        if (total != 0) {
+            uint256 room = type(uint88).max - v.sharesBefore;
+            uint256 amount = Math.min(owed - toReserve, ShareMath.toEther(room, v.sharesBefore, total));
+            paid.treasuryShares = ShareMath.toShares(amount, v.sharesBefore, total);
+            if (paid.treasuryShares != 0) paid.treasuryFee = amount;
+        }
+        v.ledger.owed = uint96(owed - paid.reserveFee - paid.treasuryFee);
+        v.gross -= paid.reserveFee;
+    }
+
+    function _closePending(PoolStorage storage $) private returns (PendingLoss memory report) {
+        if (!$.gate.lossPending) revert NoPendingLoss();
+        report = $.pending;
+        delete $.pending;
+        $.gate.lossPending = false;
+    }
+
+    function _setFee(uint16 feeBps) private {
+        _checkBounds("feeBps", feeBps, 0, 1_500);
+        _storage().ledger.feeBps = feeBps;
+        emit FeeChanged(feeBps);
+    }
+
+    function _setTreasury(address treasury) private {
+        _storage().treasury = _nonZero("treasury", treasury);
+        emit TreasuryChanged(treasury);
+    }
+
+    function _setStakeLimits(StakeLimits calldata limits) private {
+        _checkBounds("minStake", limits.minStake, 1, HIGHEST_MIN_STAKE);
+        PoolStorage storage $ = _storage();
+        // what was used refills at the old pace up to now, at the new one from now on
+        $.gate.bucket = uint88(_bucketLevel($.gate, $.limits.dailyLimit));
+        $.gate.bucketAt = uint32(block.timestamp);
+        $.limits = limits;
+        emit StakeLimitsChanged(limits.minStake, limits.poolCap, limits.dailyLimit);
+    }
+
+    function _setStreamLimit(uint16 maxYearlyRateBps) private {
+        _checkBounds("maxYearlyRateBps", maxYearlyRateBps, 100, 5_000);
+        _storage().ledger.maxYearlyRateBps = maxYearlyRateBps;
+        emit StreamLimitChanged(maxYearlyRateBps);
+    }
+
+    function _setLossLimit(uint16 lossLimitBps, uint32 lossWindow) private {
+        _checkBounds("lossLimitBps", lossLimitBps, 10, 5_000);
+        _checkBounds("lossWindow", lossWindow, 1 days, 90 days);
+        Losses storage losses = _storage().losses;
+        (losses.limitBps, losses.window) = (lossLimitBps, lossWindow);
+        emit LossLimitChanged(lossLimitBps, lossWindow);
+    }
+
+    /// @dev Reverts while a loss is pending or the last report is too old to trust the rate.
+    function _checkCurrent(PoolStorage storage $, Gate memory gate) private view {
+        if (gate.lossPending) revert LossIsPending($.pending.refSlot, $.pending.loss);
+        uint256 staleAt = _staleAt(gate.lastReportAt);
+        if (block.timestamp > staleAt) revert ReportStale(gate.lastReportAt, staleAt);
+    }
+
+    function _staleAt(uint256 reportAt) private view returns (uint256) {
+        return reportAt + 2 * _frames().duration();
+    }
+
+    /// @dev Part of the daily limit still in use, wei.
+    function _bucketLevel(Gate memory gate, uint256 dailyLimit) private view returns (uint256) {
+        return Math.saturatingSub(gate.bucket, (dailyLimit * (block.timestamp - gate.bucketAt)) / 1 days);
+    }
+
+    function _recentLoss(Losses memory losses) private view returns (uint88) {
+        uint256 left = RewardStream.remaining(uint256(losses.recentAt) + losses.window, block.timestamp);
+        return uint88(Math.ceilDiv(losses.recent * left, losses.window));
+    }
+
+    function _frames() private view returns (FrameConfig memory) {
+        return FrameConfig(GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME);
+    }
+
+    function _saturate(uint256 value) private pure returns (uint88) {
+        return uint88(Math.min(value, type(uint88).max));
+    }
+
+    function _nonZero(bytes32 name, address account) private pure returns (address) {
+        if (account == address(0)) revert ZeroAddress(name);
+        return account;
+    }
+
+    function _checkBounds(bytes32 name, uint256 value, uint256 lowest, uint256 highest) private pure {
+        if (value < lowest || value > highest) revert InvalidParameter(name, value, lowest, highest);
+    }
+
+    function _storage() private pure returns (PoolStorage storage $) {
+        assembly {
+            $.slot := STORAGE
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import { network } from "hardhat";
+import type { HardhatEthersSigner } from "@nomicfoundation/hardhat-ethers/types";
+import {
+  AccessManager__factory,
+  ERC1967Proxy__factory,
+  OperationsReserveMockForPool__factory,
+  PoolETH__factory,
+  PoolManager__factory,
+  RewardsVault__factory,
+  WithdrawalVault__factory,
+  type OperationsReserveMockForPool,
+  type PoolETH,
+  type PoolManager,
+  type RewardsVault,
+  type WithdrawalVault,
+} from "../../../types/ethers-contracts/index.js";
+
+export const DEAD = "0x000000000000000000000000000000000000dEaD";
+export const ETHER = 10n ** 18n;
+export const MAX_UINT88 = 2n ** 88n - 1n;
+export const SECONDS_PER_SLOT = 12;
+export const SLOTS_PER_FRAME = 7200;
+export const FRAME_SECONDS = BigInt(SECONDS_PER_SLOT * SLOTS_PER_FRAME);
+export const YEAR_SECONDS = 365n * 86_400n;
+
+type Connection = Awaited<ReturnType<typeof network.create<"l1">>>;
+
+export interface PoolOptions {
+  initialStakeWei?: bigint;
+  feeBps?: bigint;
+  maxYearlyRateBps?: bigint;
+  lossLimitBps?: bigint;
+  lossWindowSeconds?: bigint;
+  minStakeWei?: bigint;
+  poolCapWei?: bigint;
+  dailyLimitWei?: bigint;
+  /** Address that plays the ValidatorRegistry; a plain account when left out. */
+  registry?: (addresses: { token: string }) => string;
+}
+
+export interface Report {
+  frame?: bigint;
+  clBalance?: bigint;
+  openPenalties?: bigint;
+  withdrawnAtRef?: bigint;
+}
+
+export interface Pool {
+  connection: Connection;
+  manager: PoolManager;
+  token: PoolETH;
+  withdrawalVault: WithdrawalVault;
+  rewardsVault: RewardsVault;
+  reserve: OperationsReserveMockForPool;
+  /** Plain accounts in the place of contracts that only call the pool. */
+  oracle: HardhatEthersSigner;
+  registry: HardhatEthersSigner;
+  guardians: HardhatEthersSigner;
+  governance: HardhatEthersSigner;
+  treasury: HardhatEthersSigner;
+  users: HardhatEthersSigner[];
+  genesisTime: number;
+  deploy: { args: Parameters<PoolManager["initialize"]>[1]; authority: string };
+  now: () => Promise<bigint>;
+  frameNow: () => Promise<bigint>;
+  /** The next transaction is mined at this time. */
+  at: (timestamp: bigint) => Promise<void>;
+  /** Reports the latest completed frame, in the block's time or `seconds` after it; what is left out is as the pool last knew it. */
+  report: (report?: Report) => ReturnType<PoolManager["applyReport"]>;
+  figures: (report?: Report) => Promise<Parameters<PoolManager["applyReport"]>[0]>;
+  setBalance: (address: string, wei: bigint) => Promise<void>;
+}
+
+/** The pool's real contracts on an own chain; only callers are played by plain accounts, and the reserve by a double. */
+export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
+  const connection = await network.create("osaka");
+  const { ethers, networkHelpers } = connection;
+  const [deployer, governance, oracle, registry, guardians, treasury, ...users] = await ethers.getSigners();
+  const genesisTime = (await networkHelpers.time.latest()) - 3 * SLOTS_PER_FRAME * SECONDS_PER_SLOT;
+
+  const access = await new AccessManager__factory(deployer).deploy(governance!.address);
+  const reserve = await new OperationsReserveMockForPool__factory(deployer).deploy();
+  const first = await deployer!.getNonce();
+  const predict = (offset: number) => ethers.getCreateAddress({ from: deployer!.address, nonce: first + offset });
+  const managerAddress = predict(5);
+  const token = await new PoolETH__factory(deployer).deploy(managerAddress);
+  const rewardsVault = await new RewardsVault__factory(deployer).deploy(managerAddress);
+  const vaultCode = await new WithdrawalVault__factory(deployer).deploy(managerAddress);
+  const authority = await access.getAddress();
+  const vaultProxy = await new ERC1967Proxy__factory(deployer).deploy(
+    vaultCode,
+    vaultCode.interface.encodeFunctionData("initialize", [authority]),
+  );
+  const tokenAddress = await token.getAddress();
+  const code = await new PoolManager__factory(deployer).deploy(
+    {
+      token: tokenAddress,
+      registry: options.registry?.({ token: tokenAddress }) ?? registry!.address,
+      reportOracle: oracle!.address,
+      guardians: guardians!.address,
+      withdrawalVault: await vaultProxy.getAddress(),
+      rewardsVault: await rewardsVault.getAddress(),
+      reserve: await reserve.getAddress(),
+    },
+    { genesisTime, secondsPerSlot: SECONDS_PER_SLOT, slotsPerFrame: SLOTS_PER_FRAME },
+  );
+  const args = {
+    treasury: treasury!.address,
+    feeBps: options.feeBps ?? 1_000n,
+    maxYearlyRateBps: options.maxYearlyRateBps ?? 3_000n,
+    lossLimitBps: options.lossLimitBps ?? 500n,
+    lossWindow: options.lossWindowSeconds ?? 7n * 86_400n,
+    limits: {
+      minStake: options.minStakeWei ?? 1n,
+      poolCap: options.poolCapWei ?? MAX_UINT88,
+      dailyLimit: options.dailyLimitWei ?? MAX_UINT88,
+    },
+  };
+  const proxy = await new ERC1967Proxy__factory(deployer).deploy(
+    code,
+    code.interface.encodeFunctionData("initialize", [authority, args]),
+    { value: options.initialStakeWei ?? ETHER },
+  );
+  const manager = PoolManager__factory.connect(await proxy.getAddress(), users[0]);
+
+  const now = async () => BigInt(await networkHelpers.time.latest());
+  const frameNow = async () => (((await now()) - BigInt(genesisTime)) / FRAME_SECONDS) as bigint;
+  const figures = async (report: Report = {}) => {
+    const frame = report.frame ?? (await frameNow()) - 1n;
+    const { swept, clBalance, deposited, inFlight } = await manager.totals();
+    const sinceRef = (await manager.depositedAt(frame)) - (deposited - inFlight);
+    return {
+      frame,
+      refSlot: (frame + 1n) * BigInt(SLOTS_PER_FRAME) - 1n,
+      clBalance: report.clBalance ?? clBalance + sinceRef,
+      openPenalties: report.openPenalties ?? 0n,
+      withdrawnAtRef: report.withdrawnAtRef ?? swept,
+    };
+  };
+  return {
+    connection,
+    manager,
+    token: token.connect(users[0]!),
+    withdrawalVault: WithdrawalVault__factory.connect(await vaultProxy.getAddress(), users[0]),
+    rewardsVault: rewardsVault.connect(users[0]!),
+    reserve,
+    oracle: oracle!,
+    registry: registry!,
+    guardians: guardians!,
+    governance: governance!,
+    treasury: treasury!,
+    users,
+    genesisTime,
+    deploy: { args, authority },
+    now,
+    frameNow,
+    at: (timestamp) => networkHelpers.time.setNextBlockTimestamp(timestamp),
+    figures,
+    report: async (report) => manager.connect(oracle).applyReport(await figures(report)),
+    setBalance: (address, wei) => networkHelpers.setBalance(address, wei),
+  };
+}
