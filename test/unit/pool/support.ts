@@ -23,7 +23,7 @@ export const SLOTS_PER_FRAME = 7200;
 export const FRAME_SECONDS = BigInt(SECONDS_PER_SLOT * SLOTS_PER_FRAME);
 export const YEAR_SECONDS = 365n * 86_400n;
 
-type Connection = Awaited<ReturnType<typeof network.create<"l1">>>;
+type Connection = Awaited<ReturnType<typeof network.create<"generic">>>;
 
 export interface PoolOptions {
   initialStakeWei?: bigint;
@@ -124,7 +124,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
   const manager = PoolManager__factory.connect(await proxy.getAddress(), users[0]);
 
   const now = async () => BigInt(await networkHelpers.time.latest());
-  const frameNow = async () => (((await now()) - BigInt(genesisTime)) / FRAME_SECONDS) as bigint;
+  const frameNow = async () => (((await now()) - BigInt(genesisTime)) / FRAME_SECONDS);
   const figures = async (report: Report = {}) => {
     const frame = report.frame ?? (await frameNow()) - 1n;
     const { swept, clBalance, deposited, inFlight } = await manager.totals();
@@ -140,9 +140,9 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
   return {
     connection,
     manager,
-    token: token.connect(users[0]!),
+    token: token.connect(users[0]),
     withdrawalVault: WithdrawalVault__factory.connect(await vaultProxy.getAddress(), users[0]),
-    rewardsVault: rewardsVault.connect(users[0]!),
+    rewardsVault: rewardsVault.connect(users[0]),
     reserve,
     oracle: oracle!,
     registry: registry!,
