@@ -418,7 +418,6 @@ contract SSVNetworkDouble is ISSVNetwork, ISSVNetworkViews, Ownable, ReentrancyG
         Cluster calldata cluster
     ) external view returns (bool) {
         bytes32 id = _requireLatest(clusterOwner, operatorIds, cluster);
-        if (!cluster.active) return false;
         Cluster memory c = cluster;
         uint64 vUnits = _vUnits(id, c.validatorCount);
         (uint64 index, uint64 fees) = _operatorTotals(operatorIds);

@@ -967,7 +967,8 @@ describe("SSV Network double", () => {
     it("lets a removed operator's clusters go on without its fee, but not grow", async () => {
       const { ssv, double, operator, ids4, cluster, owner, views, stranger } = await withCluster(2);
       const start = BigInt(await blockNumber());
-      await networkHelpers.mine(10);
+      await double.connect(operator).setOperatorsPrivateUnchecked([2n]);
+      await networkHelpers.mine(9);
       await expect(double.connect(operator).removeOperator(2n)).to.emit(double, "OperatorRemoved").withArgs(2n);
       const gone = BigInt(await blockNumber());
       await networkHelpers.mine(10);
