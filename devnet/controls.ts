@@ -23,6 +23,12 @@ export function addControls(app: FastifyInstance, devnet: Devnet): void {
   control("skip", async (argument) => {
     for (let left = argument("slots", 1); left > 0; left--) await devnet.skipSlot();
   });
+  control("stop-operator", (argument) => {
+    devnet.operators.stop(argument("id"));
+  });
+  control("start-operator", (argument) => {
+    devnet.operators.start(argument("id"));
+  });
   control("slash", (argument) => devnet.slash(argument("validator")));
 }
 

@@ -24,6 +24,7 @@ import { DevnetError } from "./errors.js";
 import { startExecutionNode } from "./execution/edr.js";
 import { ExecutionLayer } from "./execution/executionLayer.js";
 import { RpcServer } from "./execution/rpcServer.js";
+import { OperatorNetwork } from "./operators/network.js";
 import { requireSuccess } from "./transactions.js";
 
 export type { BeaconState, ValidatorView } from "./consensus/state.js";
@@ -49,6 +50,8 @@ export interface DevnetOptions {
   /** Unix seconds. Default: a constant. */
   genesisTime?: number;
   extraConfig?: Partial<ChainConfig>;
+  /** Blocks that must follow before SSV nodes act on an event. Default 8, as ssv-node. */
+  ssvFollowDistance?: number;
 }
 
 /** A local Ethereum with virtual time: slots pass when they are asked to. */
@@ -67,6 +70,8 @@ export interface Devnet {
   /** The chain itself, for what this facade does not name. */
   readonly chain: Chain;
   readonly slot: number;
+  /** The SSV operators; they start to work with `operators.follow(ssvNetwork)`. */
+  readonly operators: OperatorNetwork;
 
   /** Lets slots pass, a block in each that somebody proposes. Resolves when every `onSlot` hook is done. */
   advance(slots?: number): Promise<void>;
@@ -119,7 +124,8 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   const own = new OwnValidators();
   for (let i = 0; i < genesisValidators; i++) own.run(interopSecretKey(i));
   const genesis = createGenesisState({ chainConfig, genesisTime, validators: genesisValidators, payloadHeader });
-  const chain = new Chain(genesis.config, genesis.state, execution, [own]);
+  const operators: OperatorNetwork = new OperatorNetwork(() => chain, node, options.ssvFollowDistance);
+  const chain: Chain = new Chain(genesis.config, genesis.state, execution, [operators, own]);
   const rpc = new RpcServer(node, execution);
   const rpcUrl = await rpc.listen(options.rpcPort ?? 0);
   const api = createBeaconApi(chain);
@@ -132,7 +138,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   });
   const root = HDNodeWallet.fromMnemonic(Mnemonic.fromPhrase(MNEMONIC), "m/44'/60'/0'/0");
   const accounts = Array.from({ length: ACCOUNTS }, (_, i) => root.deriveChild(i).connect(provider));
-  const slots = new SlotClock(chain);
+  const slots = new SlotClock(chain, operators);
 
   const devnet: Omit<Devnet, "beaconUrl"> & { beaconUrl: string } = {
     rpcUrl,
@@ -146,6 +152,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
     provider,
     accounts,
     chain,
+    operators,
     get slot() {
       return chain.slot;
     },
@@ -204,12 +211,14 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
 /** One slot at a time, whoever asks, and after each slot everyone who wants to keep up with the head. */
 class SlotClock {
   readonly #chain: Chain;
+  readonly #operators: OperatorNetwork;
   readonly #hooks = new Set<(slot: number) => Promise<void>>();
   readonly #insideHook = new AsyncLocalStorage<true>();
   #last: Promise<void> = Promise.resolve();
 
-  constructor(chain: Chain) {
+  constructor(chain: Chain, operators: OperatorNetwork) {
     this.#chain = chain;
+    this.#operators = operators;
   }
 
   onSlot(hook: (slot: number) => Promise<void>): () => void {
@@ -233,6 +242,7 @@ class SlotClock {
 
   async #one(skip: boolean): Promise<void> {
     await this.#chain.nextSlot({ skip });
+    await this.#operators.onSlot();
     const { slot } = this.#chain;
     await this.#insideHook.run(true, async () => {
       for (const hook of this.#hooks) await hook(slot);

@@ -23,6 +23,7 @@ export class BlockStore {
   readonly #byRoot = new Map<string, BlockRecord>();
   readonly #bySlot = new Map<number, BlockRecord>();
   readonly #byStateRoot = new Map<string, BlockRecord>();
+  readonly #byExecutionBlock = new Map<number, BlockRecord>();
   readonly #states = new Map<string, BeaconState>();
 
   constructor(genesis: BlockRecord, state: BeaconState) {
@@ -39,6 +40,7 @@ export class BlockStore {
     this.#byRoot.set(record.root, record);
     this.#bySlot.set(record.slot, record);
     this.#byStateRoot.set(record.stateRoot, record);
+    this.#byExecutionBlock.set(record.executionBlockNumber, record);
     this.#states.set(record.root, state);
     this.#head = record;
     const oldest = this.#states.keys().next();
@@ -55,6 +57,10 @@ export class BlockStore {
 
   byStateRoot(root: string): BlockRecord | undefined {
     return this.#byStateRoot.get(root);
+  }
+
+  byExecutionBlock(number: number): BlockRecord | undefined {
+    return this.#byExecutionBlock.get(number);
   }
 
   /** At most one, on a linear chain. */

@@ -32,6 +32,7 @@ import type { ExecutionLayer, ProducedPayload } from "../execution/executionLaye
 import { AttestationPool, attest, lazy } from "./attestations.js";
 import { BlockStore, type BlockRecord } from "./blockStore.js";
 import { EMPTY_SIGNATURE, type Duty, type ValidatorClient } from "./duties.js";
+import { DutyLog } from "./dutyLog.js";
 import { BeaconEvents } from "./events.js";
 import { asBeaconState, validatorByIndex, type BeaconState } from "./state.js";
 
@@ -49,6 +50,7 @@ export class Chain {
   readonly config: BeaconConfig;
   readonly events = new BeaconEvents();
   readonly blocks: BlockStore;
+  readonly duties = new DutyLog();
   readonly #execution: ExecutionLayer;
   readonly #clients: readonly ValidatorClient[];
   readonly #attestations = new AttestationPool();
@@ -145,19 +147,22 @@ export class Chain {
   /** Takes a signed exit as a beacon node does: at once or not at all. */
   submitVoluntaryExit(exit: phase0.SignedVoluntaryExit): void {
     const { validatorIndex } = exit.message;
-    if (this.#exits.has(validatorIndex)) return;
-    const state = this.headState;
-    const known = validatorIndex < state.validators.length;
-    const validity = known
-      ? getVoluntaryExitValidity(this.config.getForkSeq(state.slot), state, exit, true)
-      : "unknown validator";
-    if (validity !== VoluntaryExitValidity.valid) {
-      throw new DevnetError("DEVNET_INVALID", `voluntary exit of validator ${validatorIndex} refused: ${validity}`, {
+    const problem = this.voluntaryExitProblem(exit);
+    if (problem !== null) {
+      throw new DevnetError("DEVNET_INVALID", `voluntary exit of validator ${validatorIndex} refused: ${problem}`, {
         validatorIndex,
-        validity,
+        problem,
       });
     }
     this.#exits.set(validatorIndex, exit);
+  }
+
+  /** Why a node would refuse the exit now, signature included; `null` when it would not. */
+  voluntaryExitProblem(exit: phase0.SignedVoluntaryExit): string | null {
+    const state = this.headState;
+    if (exit.message.validatorIndex >= state.validators.length) return "unknown validator";
+    const validity = getVoluntaryExitValidity(this.config.getForkSeq(state.slot), state, exit, true);
+    return validity === VoluntaryExitValidity.valid ? null : validity;
   }
 
   /** Evidence that the validator signed two blocks of one slot. The headers are unsigned: the devnet takes the offence as given. */
@@ -197,11 +202,14 @@ export class Chain {
   }
 
   #sign(duty: Duty): Uint8Array | null {
+    let signature: Uint8Array | null | undefined;
     for (const client of this.#clients) {
-      const signature = client.sign(duty);
-      if (signature !== undefined) return signature;
+      signature = client.sign(duty);
+      if (signature !== undefined) break;
     }
-    return null; // nobody runs it
+    signature ??= null; // nobody runs it
+    this.duties.record(duty, signature !== null);
+    return signature;
   }
 
   #attest(state: BeaconState): void {

@@ -2,7 +2,7 @@ import type { SecretKey } from "@chainsafe/blst";
 
 /** What a validator is asked to sign. Lazy, because most validators of a devnet need not really sign. */
 export interface Duty {
-  kind: "attestation" | "proposal" | "randao" | "sync";
+  kind: "attestation" | "exit" | "proposal" | "randao" | "sync";
   slot: number;
   epoch: number;
   validatorIndex: number;
