@@ -15,7 +15,7 @@ import {
 } from "ethers";
 import { createBeaconApi } from "./consensus/beaconApi.js";
 import { Chain } from "./consensus/chain.js";
-import { SECONDS_PER_SLOT, devnetChainConfig } from "./consensus/config.js";
+import { devnetChainConfig } from "./consensus/config.js";
 import { OwnValidators } from "./consensus/duties.js";
 import { createGenesisState } from "./consensus/genesis.js";
 import { validatorByPubkey, type BeaconState, type ValidatorView } from "./consensus/state.js";
@@ -33,6 +33,7 @@ export { DevnetError } from "./errors.js";
 const CHAIN_ID = 1337;
 /** Fixed, so that two runs of one program are equal to the byte. */
 const GENESIS_TIME = 1_767_225_600;
+const SECONDS_PER_SLOT = 12;
 const MNEMONIC = "test test test test test test test test test test test junk";
 const ACCOUNTS = 20;
 const ACCOUNT_BALANCE_WEI = parseEther("1000000");
@@ -49,6 +50,8 @@ export interface DevnetOptions {
   beaconPort?: number;
   /** Unix seconds. Default: a constant. */
   genesisTime?: number;
+  /** Default 12, as everywhere. Few validators earn much: longer slots bring yearly rates back to earth. */
+  secondsPerSlot?: number;
   extraConfig?: Partial<ChainConfig>;
   /** Blocks that must follow before SSV nodes act on an event. Default 8, as ssv-node. */
   ssvFollowDistance?: number;
@@ -104,14 +107,24 @@ export interface Devnet {
 }
 
 export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> {
-  const { genesisValidators = 64, fulu = "genesis", genesisTime = GENESIS_TIME } = options;
+  const {
+    genesisValidators = 64,
+    fulu = "genesis",
+    genesisTime = GENESIS_TIME,
+    secondsPerSlot = SECONDS_PER_SLOT,
+  } = options;
   if (!Number.isInteger(genesisValidators) || genesisValidators < SLOTS_PER_EPOCH) {
     throw new DevnetError(
       "DEVNET_INVALID",
       `genesisValidators must be at least ${SLOTS_PER_EPOCH}: every slot needs a committee`,
     );
   }
-  const chainConfig = devnetChainConfig(CHAIN_ID, fulu === "genesis" ? 0 : fulu, options.extraConfig ?? {});
+  const chainConfig = devnetChainConfig(
+    CHAIN_ID,
+    fulu === "genesis" ? 0 : fulu,
+    secondsPerSlot,
+    options.extraConfig ?? {},
+  );
   const node = await startExecutionNode({
     chainId: CHAIN_ID,
     genesisTime,
@@ -119,7 +132,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
     accounts: ACCOUNTS,
     accountBalanceWei: ACCOUNT_BALANCE_WEI,
   });
-  const execution = new ExecutionLayer(node, SECONDS_PER_SLOT);
+  const execution = new ExecutionLayer(node, secondsPerSlot);
   const payloadHeader = await execution.genesis();
   const own = new OwnValidators();
   for (let i = 0; i < genesisValidators; i++) own.run(interopSecretKey(i));
@@ -145,7 +158,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
     beaconUrl: "",
     genesisTime,
     chainId: CHAIN_ID,
-    secondsPerSlot: SECONDS_PER_SLOT,
+    secondsPerSlot,
     slotsPerEpoch: SLOTS_PER_EPOCH,
     genesisForkVersion: hexlify(chainConfig.GENESIS_FORK_VERSION),
     genesisValidatorsRoot: hexlify(chain.config.genesisValidatorsRoot),

@@ -5,13 +5,16 @@ import { getBytes } from "ethers";
 import { DevnetError } from "../errors.js";
 import { DEPOSIT_CONTRACT_ADDRESS } from "../execution/predeploys.js";
 
-export const SECONDS_PER_SLOT = 12;
-
 /**
  * Mainnet's rules on the minimal preset, with every waiting time short. Churn is wide: 16 activations or exits an epoch, and
  * with 64 validators as much left for consolidations.
  */
-export function devnetChainConfig(chainId: number, fuluEpoch: number, extra: Partial<ChainConfig>): ChainConfig {
+export function devnetChainConfig(
+  chainId: number,
+  fuluEpoch: number,
+  secondsPerSlot: number,
+  extra: Partial<ChainConfig>,
+): ChainConfig {
   if (ACTIVE_PRESET !== PresetName.minimal) {
     throw new DevnetError(
       "DEVNET_INVALID",
@@ -27,8 +30,8 @@ export function devnetChainConfig(chainId: number, fuluEpoch: number, extra: Par
     ELECTRA_FORK_EPOCH: 0,
     FULU_FORK_EPOCH: fuluEpoch,
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- still served by every beacon node's /config/spec
-    SECONDS_PER_SLOT,
-    SLOT_DURATION_MS: SECONDS_PER_SLOT * 1000,
+    SECONDS_PER_SLOT: secondsPerSlot,
+    SLOT_DURATION_MS: secondsPerSlot * 1000,
     SHARD_COMMITTEE_PERIOD: 4,
     MIN_VALIDATOR_WITHDRAWABILITY_DELAY: 2,
     CHURN_LIMIT_QUOTIENT: 2,
