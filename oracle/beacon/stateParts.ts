@@ -76,6 +76,8 @@ export interface StateParts {
   /** Effective balances of the validators active in the state's epoch, without the specification's lower bound. */
   readonly totalActiveBalanceGwei: bigint;
   readonly validatorCount: number;
+  /** The keys asked for: of any other key nothing below tells anything. */
+  readonly pubkeys: ReadonlySet<string>;
   /** By public key, of the keys asked for, those in the beacon registry. */
   readonly validators: ReadonlyMap<string, ValidatorRecord>;
   /** By public key, of the keys asked for, all their entries in queue order. */

@@ -76,7 +76,8 @@ function layOut(types: ForkTypes): { fields: readonly Field[]; fixedSize: number
 export class StateReader {
   readonly #fork: SupportedFork;
   readonly #types: ForkTypes;
-  readonly #pubkeys: PubkeyIndex;
+  readonly #pubkeys: ReadonlySet<string>;
+  readonly #index: PubkeyIndex;
   readonly #fields: readonly Field[];
   readonly #fixed: Uint8Array;
   #variable: readonly VariableField[] = [];
@@ -88,7 +89,8 @@ export class StateReader {
   constructor(fork: SupportedFork, options: { readonly pubkeys: ReadonlySet<string> }) {
     this.#fork = fork;
     this.#types = forkTypes(fork);
-    this.#pubkeys = new PubkeyIndex(options.pubkeys);
+    this.#pubkeys = new Set(options.pubkeys);
+    this.#index = new PubkeyIndex(this.#pubkeys);
     const { fields, fixedSize } = layOut(this.#types);
     this.#fields = fields;
     this.#fixed = new Uint8Array(fixedSize);
@@ -130,7 +132,7 @@ export class StateReader {
   /** With the part of fixed size complete, the offsets say where each list begins. They are the node's word: all are checked. */
   #plan(): void {
     const slot = this.#decode("slot", ssz.Slot);
-    this.#extractors = createExtractors(this.#pubkeys, Math.floor(slot / SLOTS_PER_EPOCH));
+    this.#extractors = createExtractors(this.#index, Math.floor(slot / SLOTS_PER_EPOCH));
     const observers = this.#observers(this.#extractors);
     const view = new DataView(this.#fixed.buffer);
     const variable = this.#fields
@@ -261,6 +263,7 @@ export class StateReader {
       slashingsSumGwei: slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
       totalActiveBalanceGwei: extractors.validators.totalActiveBalanceGwei,
       validatorCount: this.#length("validators"),
+      pubkeys: this.#pubkeys,
       validators: joinValidators(extractors),
       pendingDeposits: extractors.pendingDeposits.byPubkey,
       pendingPartialWithdrawals: extractors.partialWithdrawals.selected,

@@ -222,6 +222,7 @@ export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: 
       0n,
     ),
     validatorCount: state.validators.length,
+    pubkeys,
     validators: new Map(
       selected.map(({ v, index }) => [
         toHex(v.pubkey),

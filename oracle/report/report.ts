@@ -1,0 +1,193 @@
+import type { VerifiedState } from "../beacon/readVerified.js";
+import { ReportError } from "./errors.js";
+import { credentialsOf, holdingOf, type Holding, type Standing } from "./ownership.js";
+import { openPenaltyGwei } from "./penalties.js";
+
+/** Version of the report's rules and of its encoding. */
+export const REPORT_VERSION = 1n;
+
+/** At most so many exits in one report; the rest waits for the next. */
+export const MAX_EXITED = 128;
+
+const WEI_PER_GWEI = 10n ** 9n;
+
+/** What an oracle member signs; the names of the contract's struct, with units. */
+export interface Report {
+  readonly version: bigint;
+  /** The last slot of the frame. The reference block is the last one at or before it. */
+  readonly refSlot: bigint;
+  readonly beaconBlockRoot: string;
+  readonly clBalanceWei: bigint;
+  readonly openPenaltiesWei: bigint;
+  readonly withdrawnAtRefWei: bigint;
+  readonly exited: readonly bigint[];
+}
+
+/** A key for which the pool has made its deposit, as the registry has it at the reference block. */
+export interface RegistryKey {
+  readonly id: number;
+  /** Lower case hex with `0x`. */
+  readonly pubkey: string;
+  readonly cluster: number;
+  /** An earlier report has said so. */
+  readonly isExited: boolean;
+}
+
+export interface ReportInput {
+  readonly refSlot: bigint;
+  /** Verified against the reference block's root, and read for every key of the registry. */
+  readonly state: VerifiedState;
+  /** In any order. */
+  readonly registry: readonly RegistryKey[];
+  /** Address to which the pool's withdrawal credentials pay. */
+  readonly withdrawalVault: string;
+  /** Four octets of hex with `0x`: deposits are signed for it. */
+  readonly genesisForkVersion: string;
+  /** What has ever come to the vault up to the reference block. */
+  readonly withdrawnAtRefWei: bigint;
+}
+
+/** One validator's part in the report, for people and for members who compare their reports. */
+export interface ReportRow {
+  readonly id: number;
+  readonly pubkey: string;
+  readonly cluster: number;
+  readonly standing: Standing;
+  /** Null while the key is not in the beacon registry. */
+  readonly validatorIndex: number | null;
+  readonly balanceGwei: bigint;
+  readonly pendingGwei: bigint;
+  readonly openPenaltyGwei: bigint;
+  readonly isSlashed: boolean;
+  /** Withdrawable, and nothing left. */
+  readonly isExited: boolean;
+}
+
+export type ReportWarningCode =
+  "FOREIGN_CREDENTIALS" | "DEPOSIT_INVALID" | "DEPOSIT_ABSENT" | "SLASHED" | "EXITED_WITH_BALANCE";
+
+export interface ReportWarning {
+  readonly code: ReportWarningCode;
+  readonly id: number;
+  readonly message: string;
+}
+
+export interface ReportResult {
+  readonly report: Report;
+  /** By id. */
+  readonly table: readonly ReportRow[];
+  /** By id. */
+  readonly warnings: readonly ReportWarning[];
+}
+
+/** The report of a frame: a pure function of a verified state and the registry, in which all members must agree to the wei. */
+export function computeReport(input: ReportInput): ReportResult {
+  requireConsistent(input);
+  const { state, refSlot, withdrawnAtRefWei, genesisForkVersion } = input;
+  const credentials = credentialsOf(input.withdrawalVault);
+  const registry = input.registry.toSorted((a, b) => a.id - b.id);
+  const rows = registry.map((key) => rowOf(key, holdingOf(key.pubkey, state, credentials, genesisForkVersion), state));
+  const sumWei = (gwei: (row: ReportRow) => bigint) => rows.reduce((sum, row) => sum + gwei(row), 0n) * WEI_PER_GWEI;
+  return {
+    report: {
+      version: REPORT_VERSION,
+      refSlot,
+      beaconBlockRoot: state.blockRoot,
+      clBalanceWei: sumWei((row) => row.balanceGwei + row.pendingGwei),
+      openPenaltiesWei: sumWei((row) => row.openPenaltyGwei),
+      withdrawnAtRefWei,
+      exited: rows
+        .filter((row, i) => row.isExited && registry[i]?.isExited === false)
+        .slice(0, MAX_EXITED)
+        .map(({ id }) => BigInt(id)),
+    },
+    table: rows,
+    warnings: rows.flatMap((row, i) => warningsOf(row, registry[i]?.isExited === true)),
+  };
+}
+
+function rowOf(key: RegistryKey, holding: Holding, state: VerifiedState): ReportRow {
+  const { standing, validator, balanceGwei, pendingGwei } = holding;
+  return {
+    id: key.id,
+    pubkey: key.pubkey,
+    cluster: key.cluster,
+    standing,
+    validatorIndex: validator?.index ?? null,
+    balanceGwei,
+    pendingGwei,
+    openPenaltyGwei: validator !== undefined && standing === "owned" ? openPenaltyGwei(validator, state) : 0n,
+    isSlashed: validator?.slashed ?? false,
+    isExited: validator !== undefined && validator.withdrawableEpoch <= state.epoch && validator.balanceGwei === 0n,
+  };
+}
+
+function warningsOf(row: ReportRow, wasExited: boolean): ReportWarning[] {
+  const warnings: ReportWarning[] = [];
+  const warn = (code: ReportWarningCode, what: string) => {
+    warnings.push({
+      code,
+      id: row.id,
+      message: `Validator ${row.id} (${row.pubkey}) of cluster ${row.cluster} ${what}`,
+    });
+  };
+  if (row.standing === "foreign") {
+    warn(
+      "FOREIGN_CREDENTIALS",
+      "has withdrawal credentials that are not the pool's and counts as nothing: somebody who has the key deposited first. " +
+        "Pause deposits and treat every key of the same origin as lost.",
+    );
+  }
+  if (row.standing === "invalid") {
+    warn(
+      "DEPOSIT_INVALID",
+      "has no deposit with a valid signature: the chain will drop what waits. Find out who approved the deposit.",
+    );
+  }
+  if (row.standing === "absent") {
+    warn(
+      "DEPOSIT_ABSENT",
+      "is neither in the beacon registry nor in the queue, though the pool deposited: the deposit is lost.",
+    );
+  }
+  if (row.isSlashed && !row.isExited) {
+    warn("SLASHED", "was slashed: stop the cluster's deposits and find out which operators signed.");
+  }
+  if (wasExited && row.balanceGwei + row.pendingGwei > 0n) {
+    warn(
+      "EXITED_WITH_BALANCE",
+      "was reported as exited and has a balance again, which counts; the chain will sweep it to the vault.",
+    );
+  }
+  return warnings;
+}
+
+function requireConsistent({ state, refSlot, registry }: ReportInput): void {
+  if (BigInt(state.slot) > refSlot) {
+    throw new ReportError(
+      "REPORT_STATE_AFTER_REFERENCE",
+      `The state is of slot ${state.slot}, after the reference slot ${refSlot.toString()}: read the state of the last block at or before it.`,
+      { slot: state.slot, refSlot },
+    );
+  }
+  const ids = new Set<number>();
+  const pubkeys = new Set<string>();
+  for (const { id, pubkey } of registry) {
+    if (ids.has(id) || pubkeys.has(pubkey)) {
+      throw new ReportError(
+        "REPORT_REGISTRY_INCONSISTENT",
+        `The registry view has the validator ${id} or its key ${pubkey} twice: rebuild it from the chain's events.`,
+        { id, pubkey },
+      );
+    }
+    if (!state.pubkeys.has(pubkey)) {
+      throw new ReportError(
+        "REPORT_KEY_NOT_READ",
+        `The state was not read for the key ${pubkey} of validator ${id}, which would count as lost: read it again with every key.`,
+        { id, pubkey },
+      );
+    }
+    ids.add(id);
+    pubkeys.add(pubkey);
+  }
+}
