@@ -54,12 +54,13 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     }
 
     /// @inheritdoc IOperationsReserve
-    function pay(uint256 amount) external {
+    function pay(address account, uint256 burnPerValidator, uint256 validators) external returns (uint256 amount) {
         if (msg.sender != address(_registry)) revert NotRegistry(msg.sender);
+        amount = registrationCost(burnPerValidator, validators);
         _spend(amount);
-        emit Paid(amount);
-        (bool sent, ) = msg.sender.call{value: amount}("");
-        if (!sent) revert SendFailed(msg.sender, amount);
+        emit Paid(account, amount);
+        (bool sent, ) = account.call{value: amount}("");
+        if (!sent) revert SendFailed(account, amount);
     }
 
     /// @inheritdoc IOperationsReserve
@@ -82,7 +83,7 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     }
 
     /// @inheritdoc IOperationsReserve
-    function registrationCost(uint256 burnPerValidator, uint256 validators) external view returns (uint256) {
+    function registrationCost(uint256 burnPerValidator, uint256 validators) public view returns (uint256) {
         uint256 burn = burnPerValidator * validators;
         return burn * _layout().targetBlocks + _collateral(burn);
     }

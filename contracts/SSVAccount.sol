@@ -16,8 +16,11 @@ contract SSVAccount is ISSVAccount {
     }
 
     /// @inheritdoc ISSVAccount
-    function execute(bytes calldata data) external payable {
+    receive() external payable {}
+
+    /// @inheritdoc ISSVAccount
+    function execute(bytes calldata data, uint256 value) external {
         if (msg.sender != _registry) revert NotRegistry(msg.sender);
-        Address.functionCallWithValue(_ssvNetwork, data, msg.value);
+        Address.functionCallWithValue(_ssvNetwork, data, value);
     }
 }

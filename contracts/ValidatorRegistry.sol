@@ -85,11 +85,9 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         _disableInitializers();
     }
 
-    /// ETH for deposits and registrations, on its way through.
+    /// The ETH of `fundDeposits`, on its way to the deposit contract.
     receive() external payable {
-        if (msg.sender != address(_poolManager) && msg.sender != address(_reserve)) {
-            revert NotAuthorized(msg.sender, address(_poolManager));
-        }
+        if (msg.sender != address(_poolManager)) revert NotAuthorized(msg.sender, address(_poolManager));
     }
 
     function initialize(address authority) external initializer {
@@ -105,7 +103,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         address ssvAccount = Clones.cloneDeterministic(_accountImplementation, bytes32(accountId));
         $.accounts[accountId].account = ssvAccount;
         emit AccountAdded(accountId, ssvAccount);
-        ISSVAccount(ssvAccount).execute(SSVCalls.feeRecipientCall(_rewardsVault));
+        ISSVAccount(payable(ssvAccount)).execute(SSVCalls.feeRecipientCall(_rewardsVault), 0);
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -185,16 +183,17 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         ClusterState storage c = _cluster($, clusterId);
         uint256 count = items.publicKeys.length;
         _checkRegistration($, clusterId, c, count);
-        uint256 cost = _reserve.registrationCost(c.burnPerValidator, count);
-        _consume($, clusterId, c.account, items, cost);
+        (uint256 accountId, uint256 burn) = (c.account, c.burnPerValidator);
+        (address payable ssvAccount, uint256 firstNonce) = _consume($, clusterId, accountId, items);
         c.registered += uint32(count);
+        $.validators += uint32(count);
         $.unfunded += uint32(count);
-        $.totalBurnRate += (uint256(c.burnPerValidator) * count).toUint128();
+        $.totalBurnRate += (burn * count).toUint128();
 
-        _reserve.pay(cost);
-        ISSVAccount($.accounts[c.account].account).execute{value: cost}(
-            SSVCalls.registerCall(items.publicKeys, c.operatorIds, items.shares, snapshot)
-        );
+        uint256 cost = _reserve.pay(ssvAccount, burn, count);
+        emit Registered(accountId, clusterId, $.validators - count + 1, firstNonce, count, cost);
+        bytes memory data = SSVCalls.registerCall(items.publicKeys, c.operatorIds, items.shares, snapshot);
+        ISSVAccount(ssvAccount).execute(data, cost);
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -348,29 +347,30 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         Layout storage $,
         uint256 clusterId,
         uint256 accountId,
-        QueueItems calldata items,
-        uint256 cost
-    ) private {
+        QueueItems calldata items
+    ) private returns (address payable ssvAccount, uint256 firstNonce) {
         AccountState memory a = $.accounts[accountId];
+        (ssvAccount, firstNonce) = (payable(a.account), a.nonce);
         if (a.nextBatch == a.vetted) revert NothingVetted(accountId);
-        Batch storage b = $.batches[accountId][a.nextBatch];
-        (bytes26 head, bytes32[] memory keyHashes) = KeyQueue.chain(clusterId, a.nonce, items);
+        Batch memory b = $.batches[accountId][a.nextBatch];
+        (bytes26 head, bytes32[] memory keyHashes) = KeyQueue.chain(clusterId, firstNonce, items);
         if (head != b.head) revert NotHeadOfQueue(accountId, a.nextBatch);
 
         uint256 count = keyHashes.length;
         uint256 id = $.validators;
-        emit Registered(accountId, clusterId, id + 1, a.nonce, count, cost);
         for (uint256 i; i < count; ++i) {
-            Validator storage v = $.validator[keyHashes[i]];
-            if (v.status != Status.None) revert PublicKeyUsed(items.publicKeys[i]);
-            v.status = Status.Registered;
-            v.id = uint32(++id);
-            v.cluster = uint32(clusterId);
-            v.registeredAt = uint40(block.timestamp);
+            if ($.validator[keyHashes[i]].status != Status.None) revert PublicKeyUsed(items.publicKeys[i]);
+            $.validator[keyHashes[i]] = Validator({
+                status: Status.Registered,
+                id: uint32(++id),
+                cluster: uint32(clusterId),
+                registeredAt: uint40(block.timestamp),
+                depositedAt: 0
+            });
         }
-        $.validators = uint32(id);
         b.head = items.next;
         b.left -= uint16(count);
+        $.batches[accountId][a.nextBatch] = b;
         if (b.left == 0) ++a.nextBatch;
         a.nonce += uint24(count);
         a.queued -= uint24(count);

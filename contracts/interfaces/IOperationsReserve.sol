@@ -7,7 +7,7 @@ import {Cluster} from "./ISSVNetwork.sol";
 /// @notice ETH that pays SSV: runway at registration and top-ups. Filled first from the fee, up to `targetBalance()`; anyone may add.
 interface IOperationsReserve {
     event Funded(address indexed from, uint256 amount);
-    event Paid(uint256 amount);
+    event Paid(address indexed account, uint256 amount);
     event ToppedUp(uint256 indexed cluster, uint256 amount);
     event RunwayChanged(uint256 targetBlocks, uint256 lowBlocks);
 
@@ -25,8 +25,9 @@ interface IOperationsReserve {
     /// @notice Adds `msg.value` to the reserve. Anyone.
     function fund() external payable;
 
-    /// @notice Sends `amount` wei to the registry for a registration. ValidatorRegistry only.
-    function pay(uint256 amount) external;
+    /// @notice Sends `registrationCost` to an SSVAccount that registers validators. ValidatorRegistry only.
+    /// @return amount wei
+    function pay(address account, uint256 burnPerValidator, uint256 validators) external returns (uint256 amount);
 
     /// @notice Anyone. Brings a cluster that is below the low runway up to the target, or as far as the reserve reaches, if that is a
     /// day's runway (or the low runway, if less): what leaves a cluster at the edge of liquidation only raises the liquidator's reward.

@@ -7,6 +7,9 @@ pragma solidity 0.8.37;
 interface ISSVAccount {
     error NotRegistry(address caller);
 
-    /// @notice Calls SSV Network with `data` and all of `msg.value`; reverts as SSV reverts. ValidatorRegistry only.
-    function execute(bytes calldata data) external payable;
+    /// @notice The reserve pays here for a registration. ETH that reaches the account leaves it only with a call to SSV Network.
+    receive() external payable;
+
+    /// @notice Calls SSV Network with `data` and `value` wei of what the account holds; reverts as SSV reverts. ValidatorRegistry only.
+    function execute(bytes calldata data, uint256 value) external;
 }

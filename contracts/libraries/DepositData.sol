@@ -15,17 +15,32 @@ library DepositData {
         bytes calldata publicKey,
         bytes32 withdrawalCredentials,
         bytes calldata signature
-    ) internal pure returns (bytes32) {
-        bytes32 publicKeyRoot = sha256(bytes.concat(publicKey, bytes16(0)));
-        bytes32 signatureRoot = sha256(
-            bytes.concat(sha256(signature[:64]), sha256(bytes.concat(signature[64:], bytes32(0))))
-        );
-        return
-            sha256(
-                bytes.concat(
-                    sha256(bytes.concat(publicKeyRoot, withdrawalCredentials)),
-                    sha256(bytes.concat(AMOUNT, signatureRoot))
-                )
-            );
+    ) internal view returns (bytes32 result) {
+        bytes32 amount = AMOUNT;
+        assembly ("memory-safe") {
+            // sha256 of the 64 bytes at `from`
+            function merge(from, to) {
+                if iszero(staticcall(gas(), 2, from, 64, to, 32)) {
+                    revert(0, 0)
+                }
+            }
+            // five words of free memory: left half of the tree in the first, right half in the second
+            let left := mload(0x40)
+            let right := add(left, 32)
+            calldatacopy(left, publicKey.offset, 48)
+            mstore(add(left, 48), 0)
+            merge(left, left)
+            mstore(right, withdrawalCredentials)
+            merge(left, left)
+            calldatacopy(right, signature.offset, 96)
+            mstore(add(right, 96), 0)
+            merge(right, right)
+            merge(add(right, 64), add(right, 32))
+            merge(right, add(right, 32))
+            mstore(right, amount)
+            merge(right, right)
+            merge(left, left)
+            result := mload(left)
+        }
     }
 }

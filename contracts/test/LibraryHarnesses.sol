@@ -12,7 +12,7 @@ contract LibrariesHarness {
         bytes calldata publicKey,
         bytes32 withdrawalCredentials,
         bytes calldata signature
-    ) external pure returns (bytes32) {
+    ) external view returns (bytes32) {
         return DepositData.root(publicKey, withdrawalCredentials, signature);
     }
 
