@@ -16,7 +16,7 @@ const ETH = 10n ** 9n; // in gwei
 
 function genesis(): BeaconState {
   return createGenesisState({
-    chainConfig: devnetChainConfig(1337, 0, {}),
+    chainConfig: devnetChainConfig(1337, 0, 12, {}),
     genesisTime: 1_700_000_000,
     validators: VALIDATORS,
     payloadHeader: ssz.electra.ExecutionPayloadHeader.defaultValue(),
