@@ -13,6 +13,7 @@ const VALIDATOR = ssz.phase0.Validator;
 const VALIDATOR_SIZE = VALIDATOR.fixedSize ?? 0;
 const PUBKEY = fieldRange(VALIDATOR, "pubkey");
 const EFFECTIVE_BALANCE = fieldRange(VALIDATOR, "effectiveBalance");
+const SLASHED = fieldRange(VALIDATOR, "slashed");
 const ACTIVATION_EPOCH = fieldRange(VALIDATOR, "activationEpoch");
 const EXIT_EPOCH = fieldRange(VALIDATOR, "exitEpoch");
 
@@ -31,6 +32,7 @@ export class ValidatorExtractor {
   readonly #pubkeys: PubkeyIndex;
   readonly #epoch: number;
   #activeBalanceGwei = 0n;
+  #slashedActiveBalanceGwei = 0n;
 
   constructor(pubkeys: PubkeyIndex, epoch: number) {
     this.#pubkeys = pubkeys;
@@ -39,6 +41,10 @@ export class ValidatorExtractor {
 
   get totalActiveBalanceGwei(): bigint {
     return this.#activeBalanceGwei;
+  }
+
+  get slashedActiveBalanceGwei(): bigint {
+    return this.#slashedActiveBalanceGwei;
   }
 
   readonly observe: ElementObserver = (bytes, offset, first, count) => {
@@ -53,6 +59,9 @@ export class ValidatorExtractor {
       if (isActive) {
         low += view.getUint32(at + EFFECTIVE_BALANCE.offset, true);
         high += view.getUint32(at + EFFECTIVE_BALANCE.offset + 4, true);
+        if (view.getUint8(at + SLASHED.offset) !== 0) {
+          this.#slashedActiveBalanceGwei += view.getBigUint64(at + EFFECTIVE_BALANCE.offset, true);
+        }
       }
       const pubkey = this.#pubkeys.find(bytes, at + PUBKEY.offset);
       if (pubkey !== undefined) this.#select(pubkey, first + i, bytes.subarray(at, at + VALIDATOR_SIZE));

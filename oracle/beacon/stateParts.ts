@@ -75,6 +75,8 @@ export interface StateParts {
   readonly slashingsSumGwei: bigint;
   /** Effective balances of the validators active in the state's epoch, without the specification's lower bound. */
   readonly totalActiveBalanceGwei: bigint;
+  /** The part of it that belongs to slashed validators, which are on their way out. */
+  readonly slashedActiveBalanceGwei: bigint;
   readonly validatorCount: number;
   /** The keys asked for: of any other key nothing below tells anything. */
   readonly pubkeys: ReadonlySet<string>;

@@ -262,6 +262,7 @@ export class StateReader {
       finalizedCheckpoint: { epoch: finalized.epoch, root: toHex(finalized.root) },
       slashingsSumGwei: slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
       totalActiveBalanceGwei: extractors.validators.totalActiveBalanceGwei,
+      slashedActiveBalanceGwei: extractors.validators.slashedActiveBalanceGwei,
       validatorCount: this.#length("validators"),
       pubkeys: this.#pubkeys,
       validators: joinValidators(extractors),

@@ -41,10 +41,12 @@ import type { StateParts, ValidatorRecord } from "../beacon/stateParts.js";
  *
  * All of 2, 3 and 4 that has not been booked is counted here, with the effective balance of the state, every division rounded
  * up, and never more than the balance. Later slashings of others raise the sum of 2, so it gets a margin that every member
- * computes alike; and slashed validators leave the active ones, so they no longer count in the total:
+ * computes alike; and slashed validators will have left the active ones, so they do not count in the total:
  *
- *        expected_slashings = sum(slashings) + sum(slashings) / 4 + total_balance / 8192
- *        expected_total = total_balance - expected_slashings
+ *        unslashed = total_balance without slashed validators
+ *        margin = sum(slashings) / 4 + unslashed / 8192
+ *        expected_slashings = sum(slashings) + margin
+ *        expected_total = unslashed - margin
  *
  * a quarter for what follows of an event that has begun, and a fixed share of the network (on mainnet about 130 validators of
  * 32 ETH) for one that has not. What proves too much comes back as a gain, streamed; what proves too little is a later loss.
@@ -53,12 +55,14 @@ import type { StateParts, ValidatorRecord } from "../beacon/stateParts.js";
  * Worked for mainnet-like numbers: 34,000,000 ETH active, one validator of 32 ETH effective and 31.99 ETH balance slashed in
  * epoch 100,000, no other slashing in the vector, the state of that epoch (withdrawable in epoch 108,192):
  *
- *        expected slashings  32 + 8 + 4,150.390625                              =      4,190.390625 ETH
- *        expected total      34,000,000 - 4,190.390625                          = 33,995,809.609375 ETH
- *        adjusted            4,190.390625 * 3                                   =     12,571.171875 ETH
- *        per increment       12,571.171875 ETH / 33,995,809, rounded up         =           369,786 gwei
+ *        unslashed           34,000,000 - 32                                    =     33,999,968 ETH
+ *        margin              32 / 4 + 33,999,968 / 8,192                        =          4,158.38671875 ETH
+ *        expected slashings  32 + 4,158.38671875                                =          4,190.38671875 ETH
+ *        expected total      33,999,968 - 4,158.38671875                        =     33,995,809.61328125 ETH
+ *        adjusted            4,190.38671875 * 3                                 =         12,571.16015625 ETH
+ *        per increment       12,571.16015625 ETH / 33,995,809, rounded up       =           369,786 gwei
  *        correlation         369,786 * 32                                       =        11,833,152 gwei
- *        base reward         64 * 10^9 / isqrt(33,995,809,609,375,000) = 348 (rounded up), * 32 = 11,136 gwei
+ *        base reward         64 * 10^9 / isqrt(33,995,809,613,281,250) = 348 (rounded up), * 32 = 11,136 gwei
  *        missed              11,136 * 14 / 64 + 11,136 * 26 / 64 = 2,436 + 4,524 =            6,960 gwei an epoch
  *        missed, all         6,960 * 8,192                                      =       57,016,320 gwei
  *        open                correlation + missed                               =       68,849,472 gwei = 0.0688 ETH
@@ -77,21 +81,28 @@ export function openPenaltyGwei(validator: ValidatorRecord, state: PenaltyContex
 }
 
 /** What of a state the penalties depend on. */
-export type PenaltyContext = Pick<StateParts, "epoch" | "totalActiveBalanceGwei" | "slashingsSumGwei">;
+export type PenaltyContext = Pick<
+  StateParts,
+  "epoch" | "totalActiveBalanceGwei" | "slashedActiveBalanceGwei" | "slashingsSumGwei"
+>;
 
 const INCREMENT = BigInt(EFFECTIVE_BALANCE_INCREMENT);
 
-/** Share of the slashings sum, and of the total active balance, that is added to the sum. */
+/** Shares of the slashings sum, and of the unslashed active balance, that make the margin. */
 const SUM_MARGIN_QUOTIENT = 4n;
-const TOTAL_MARGIN_QUOTIENT = 8192n;
+const UNSLASHED_MARGIN_QUOTIENT = 8192n;
 
 /** The slashings sum and the total active balance to expect when a penalty is taken. */
 function expected(state: PenaltyContext): { slashingsGwei: bigint; totalGwei: bigint } {
-  const { slashingsSumGwei } = state;
-  const totalGwei = atLeastOneIncrement(state.totalActiveBalanceGwei);
-  const marginGwei = divideUp(slashingsSumGwei, SUM_MARGIN_QUOTIENT) + divideUp(totalGwei, TOTAL_MARGIN_QUOTIENT);
-  const slashingsGwei = slashingsSumGwei + marginGwei;
-  return { slashingsGwei, totalGwei: atLeastOneIncrement(totalGwei - slashingsGwei) };
+  const { slashingsSumGwei, totalActiveBalanceGwei, slashedActiveBalanceGwei } = state;
+  const unslashedGwei = totalActiveBalanceGwei - slashedActiveBalanceGwei;
+  const marginGwei =
+    divideUp(slashingsSumGwei, SUM_MARGIN_QUOTIENT) + divideUp(unslashedGwei, UNSLASHED_MARGIN_QUOTIENT);
+  const rest = unslashedGwei - marginGwei;
+  return {
+    slashingsGwei: slashingsSumGwei + marginGwei,
+    totalGwei: rest > INCREMENT ? rest : INCREMENT, // `get_total_balance` is never zero
+  };
 }
 
 function correlationPenaltyGwei(validator: ValidatorRecord, state: PenaltyContext): bigint {
@@ -122,11 +133,6 @@ function inactivityPenaltyGwei(validator: ValidatorRecord, remainingEpochs: numb
     penalty += divideUp(validator.effectiveBalanceGwei * score, denominator);
   }
   return penalty;
-}
-
-/** `get_total_balance` is never zero. */
-function atLeastOneIncrement(gwei: bigint): bigint {
-  return gwei > INCREMENT ? gwei : INCREMENT;
 }
 
 function increments(validator: ValidatorRecord): bigint {

@@ -174,6 +174,8 @@ export function randomState(fork: SupportedFork, shape: StateShape): BeaconState
 export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: ReadonlySet<string>) {
   const epoch = Math.floor(state.slot / SLOTS_PER_EPOCH);
   const isActive = (v: BeaconState["validators"][number]) => v.activationEpoch <= epoch && epoch < v.exitEpoch;
+  const sumEffective = (counts: typeof isActive) =>
+    state.validators.reduce((sum, v) => sum + (counts(v) ? BigInt(v.effectiveBalance) : 0n), 0n);
   const selected = state.validators.flatMap((v, index) => (pubkeys.has(toHex(v.pubkey)) ? [{ v, index }] : []));
   const pendingDeposits = new Map<string, unknown[]>();
   for (const deposit of state.pendingDeposits) {
@@ -217,10 +219,8 @@ export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: 
     },
     finalizedCheckpoint: { epoch: state.finalizedCheckpoint.epoch, root: toHex(state.finalizedCheckpoint.root) },
     slashingsSumGwei: state.slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
-    totalActiveBalanceGwei: state.validators.reduce(
-      (sum, v) => sum + (isActive(v) ? BigInt(v.effectiveBalance) : 0n),
-      0n,
-    ),
+    totalActiveBalanceGwei: sumEffective(isActive),
+    slashedActiveBalanceGwei: sumEffective((v) => isActive(v) && v.slashed),
     validatorCount: state.validators.length,
     pubkeys,
     validators: new Map(

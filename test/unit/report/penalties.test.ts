@@ -176,6 +176,7 @@ describe("open penalties of slashed validators", () => {
     const mainnet = {
       epoch: 1000,
       totalActiveBalanceGwei: 34_000_000n * ETH,
+      slashedActiveBalanceGwei: 32n * ETH,
       slashingsSumGwei: 32n * ETH,
     };
     /** Of the documentation: independent of the preset but for the number of epochs. */
@@ -202,7 +203,7 @@ describe("open penalties of slashed validators", () => {
     });
 
     it("defined when nobody is active", () => {
-      const nobody = { ...mainnet, totalActiveBalanceGwei: 0n };
+      const nobody = { ...mainnet, totalActiveBalanceGwei: 0n, slashedActiveBalanceGwei: 0n };
       expect(openPenaltyGwei(slashed, nobody)).to.equal(slashed.balanceGwei);
       expect(EFFECTIVE_BALANCE_INCREMENT).to.equal(Number(ETH));
     });
