@@ -165,7 +165,7 @@ export class GuardianKeys {
   }
 }
 
-export interface Deployed extends Awaited<ReturnType<typeof deployRegistry>> {}
+export type Deployed = Awaited<ReturnType<typeof deployRegistry>>;
 
 /**
  * Registry, guardians, reserve and accounts on the real deposit contract and SSV Network, with thirteen operators. The PoolManager
