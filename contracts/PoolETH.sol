@@ -39,7 +39,7 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
     }
 
     /// @inheritdoc IPoolETH
-    function mint(address to, uint256 amount) external onlyPoolManager returns (uint256 shares) {
+    function mint(address to, uint256 amount) external onlyPoolManager returns (uint256 shares, uint256 etherAfter) {
         _checkAddress(to);
         Rate memory r = _rate;
         uint256 total = _total(r);
@@ -50,6 +50,7 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
         r.pooledEther = (r.pooledEther + amount).toUint88();
         _rate = r;
         _credit(to, shares, amount);
+        return (shares, total + amount);
     }
 
     /// @inheritdoc IPoolETH

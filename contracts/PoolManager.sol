@@ -152,7 +152,8 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         Gate storage gate = _storage().gate;
         gate.buffered = msg.value.toUint88();
         gate.lastReportAt = uint32(block.timestamp);
-        emit Staked(msg.sender, DEAD, msg.value, TOKEN.mint(DEAD, msg.value), address(0));
+        (uint256 shares, ) = TOKEN.mint(DEAD, msg.value);
+        emit Staked(msg.sender, DEAD, msg.value, shares, address(0));
     }
 
     /// @inheritdoc IPoolManager
@@ -163,7 +164,9 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         _checkCurrent($, gate);
         StakeLimits memory limits = $.limits;
         if (msg.value < limits.minStake) revert StakeBelowMinimum(msg.value, limits.minStake);
-        uint256 totalAfter = TOKEN.totalPooledEther() + msg.value;
+        // the token calls nobody, and a second call just to ask for the total would cost every staker
+        uint256 totalAfter;
+        (shares, totalAfter) = TOKEN.mint(receiver, msg.value);
         if (totalAfter > limits.poolCap) revert PoolCapExceeded(totalAfter, limits.poolCap);
         uint256 level = _bucketLevel(gate, limits.dailyLimit);
         if (level + msg.value > limits.dailyLimit)
@@ -174,7 +177,6 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         gate.bucket = uint88(level + msg.value);
         gate.bucketAt = uint32(block.timestamp);
         $.gate = gate;
-        shares = TOKEN.mint(receiver, msg.value);
         emit Staked(msg.sender, receiver, msg.value, shares, referral);
     }
 

@@ -79,7 +79,9 @@ interface IPoolETH is IERC20Metadata, IERC20Permit {
 
     /// @notice Mints shares worth `amount` wei to `to` and adds `amount` to the pooled ether. PoolManager only.
     /// The very first mint gives one share a wei.
-    function mint(address to, uint256 amount) external returns (uint256 shares);
+    /// @return shares rounded down, never 0
+    /// @return etherAfter pooled ether with it, wei
+    function mint(address to, uint256 amount) external returns (uint256 shares, uint256 etherAfter);
 
     /// @notice Writes the rate after a report and mints `feeShares` to `feeRecipient`. PoolManager only.
     /// @param pooledEther wei once the stream has ended

@@ -38,11 +38,29 @@ export interface PoolOptions {
   registry?: (addresses: { token: string }) => string;
 }
 
+/** PoolParameters as deployed. */
+export interface Parameters {
+  treasury: string;
+  feeBps: bigint;
+  maxYearlyRateBps: bigint;
+  lossLimitBps: bigint;
+  lossWindow: bigint;
+  limits: { minStake: bigint; poolCap: bigint; dailyLimit: bigint };
+}
+
 export interface Report {
   frame?: bigint;
   clBalance?: bigint;
   openPenalties?: bigint;
   withdrawnAtRef?: bigint;
+}
+
+export interface Figures {
+  frame: bigint;
+  refSlot: bigint;
+  clBalance: bigint;
+  openPenalties: bigint;
+  withdrawnAtRef: bigint;
 }
 
 export interface Pool {
@@ -60,14 +78,15 @@ export interface Pool {
   treasury: HardhatEthersSigner;
   users: HardhatEthersSigner[];
   genesisTime: number;
-  deploy: { args: Parameters<PoolManager["initialize"]>[1]; authority: string };
+  parameters: Parameters;
+  authority: string;
   now: () => Promise<bigint>;
   frameNow: () => Promise<bigint>;
   /** The next transaction is mined at this time. */
   at: (timestamp: bigint) => Promise<void>;
   /** Reports the latest completed frame, in the block's time or `seconds` after it; what is left out is as the pool last knew it. */
   report: (report?: Report) => ReturnType<PoolManager["applyReport"]>;
-  figures: (report?: Report) => Promise<Parameters<PoolManager["applyReport"]>[0]>;
+  figures: (report?: Report) => Promise<Figures>;
   setBalance: (address: string, wei: bigint) => Promise<void>;
 }
 
@@ -104,7 +123,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
     },
     { genesisTime, secondsPerSlot: SECONDS_PER_SLOT, slotsPerFrame: SLOTS_PER_FRAME },
   );
-  const args = {
+  const parameters: Parameters = {
     treasury: treasury!.address,
     feeBps: options.feeBps ?? 1_000n,
     maxYearlyRateBps: options.maxYearlyRateBps ?? 3_000n,
@@ -118,13 +137,13 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
   };
   const proxy = await new ERC1967Proxy__factory(deployer).deploy(
     code,
-    code.interface.encodeFunctionData("initialize", [authority, args]),
+    code.interface.encodeFunctionData("initialize", [authority, parameters]),
     { value: options.initialStakeWei ?? ETHER },
   );
   const manager = PoolManager__factory.connect(await proxy.getAddress(), users[0]);
 
   const now = async () => BigInt(await networkHelpers.time.latest());
-  const frameNow = async () => (((await now()) - BigInt(genesisTime)) / FRAME_SECONDS);
+  const frameNow = async () => ((await now()) - BigInt(genesisTime)) / FRAME_SECONDS;
   const figures = async (report: Report = {}) => {
     const frame = report.frame ?? (await frameNow()) - 1n;
     const { swept, clBalance, deposited, inFlight } = await manager.totals();
@@ -151,7 +170,8 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
     treasury: treasury!,
     users,
     genesisTime,
-    deploy: { args, authority },
+    parameters,
+    authority,
     now,
     frameNow,
     at: (timestamp) => networkHelpers.time.setNextBlockTimestamp(timestamp),

@@ -1,0 +1,239 @@
+import { expect } from "chai";
+import { ETHER, FRAME_SECONDS, MAX_UINT88, YEAR_SECONDS } from "../unit/pool/support.js";
+import { PoolWalk } from "./poolWalk.js";
+
+const SUPPLY = 120_000_000n * ETHER;
+const GOVERNANCE_AGREES = MAX_UINT88;
+
+/** One validator deposited and reported, nothing buffered: what the beacon chain loses, the pool loses. */
+async function allDeposited(initialStakeWei = ETHER): Promise<PoolWalk> {
+  const walk = await PoolWalk.create({ initialStakeWei });
+  await walk.stake(10n, 0, 32n * ETHER - initialStakeWei);
+  await walk.fundDeposits(10n, 1n);
+  await walk.nextFrame();
+  await walk.report(10n, () => ({}));
+  expect(walk.model.bufferedWei).to.equal(0n);
+  return walk;
+}
+
+/** As `allDeposited`, then left with `clBalanceWei`. */
+async function nearlyAllLost(clBalanceWei: bigint): Promise<PoolWalk> {
+  const walk = await allDeposited();
+  await walk.nextFrame();
+  const outcome = await walk.report(10n, () => ({ clBalanceWei }));
+  expect(outcome?.applied).to.equal(false);
+  await walk.confirmLoss(10n, GOVERNANCE_AGREES);
+  expect(walk.model.totalPooledEtherWei).to.equal(clBalanceWei);
+  return walk;
+}
+
+// Every step of these compares all that can be seen of the pool with the model; the expectations here only say what the corner is.
+describe("accounting at its corners", () => {
+  it("takes a gift of all ether there is to the smallest pool, and releases it over ten years", async () => {
+    const walk = await PoolWalk.create({ initialStakeWei: ETHER / 1000n });
+    await walk.nextFrame();
+    await walk.credit("rewardsVault", SUPPLY);
+    const outcome = await walk.report(10n, () => ({}));
+    expect(outcome?.gainWei).to.equal(SUPPLY);
+    expect(walk.model.totalPooledEtherWei).to.equal(ETHER / 1000n);
+    expect(walk.model.streamEndsAt - walk.model.now).to.equal(10n * YEAR_SECONDS);
+    await walk.stake(10n, 0, ETHER);
+    await walk.wait(10n * YEAR_SECONDS);
+    await walk.report(10n, () => ({}));
+    await walk.stake(10n, 1, ETHER * 1000n);
+    // dust: less than a unit of the rate for each second
+    expect(walk.model.lockedWei).to.be.lessThan(10_000n * 10n * YEAR_SECONDS);
+  });
+
+  it("takes it through the withdrawal vault and as beacon balance as well", async () => {
+    const walk = await PoolWalk.create({ initialStakeWei: ETHER / 1000n });
+    await walk.nextFrame();
+    await walk.credit("withdrawalVault", SUPPLY);
+    await walk.report(10n, () => ({ clBalanceWei: SUPPLY, withdrawnAtRefWei: SUPPLY }));
+    await walk.nextFrame();
+    await walk.report(10n, () => ({}));
+    expect(walk.model.lastFrame).to.equal(walk.model.frame - 1n);
+  });
+
+  it("goes on after the loss of everything: closed for staking, open for reports, back with the next gain", async () => {
+    const walk = await nearlyAllLost(0n);
+    await walk.stake(1n, 1, ETHER);
+    await walk.transfer(1n, 0, 1, 1n);
+    expect(walk.refused.get("NoPooledEther")).to.equal(2);
+    await walk.transferShares(1n, 0, 1, 5n);
+    await walk.nextFrame();
+    await walk.report(10n, () => ({}));
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 16n * ETHER }));
+    // without a total to measure against, the slowest pace; and no fee on what only comes back
+    expect(walk.model.streamEndsAt - walk.model.now).to.equal(10n * YEAR_SECONDS);
+    await walk.stake(1n, 1, ETHER);
+    await walk.wait(10n * YEAR_SECONDS);
+    expect(walk.model.feeWei).to.equal(0n);
+    expect(walk.model.totalPooledEtherWei).to.be.greaterThan(16n * ETHER - 10n ** 13n);
+  });
+
+  it("counts nothing below zero when more is owed than is left", async () => {
+    const walk = await allDeposited();
+    await walk.setShortfall(1n, SUPPLY);
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 34n * ETHER }));
+    await walk.wait(2n * YEAR_SECONDS);
+    await walk.report(10n, () => ({ clBalanceWei: 0n }));
+    await walk.confirmLoss(10n, GOVERNANCE_AGREES);
+    expect(walk.model.owedWei).to.equal(ETHER / 5n);
+    expect(walk.model.totalPooledEtherWei).to.equal(0n);
+    // what comes next pays what is owed before holders see any of it
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: ETHER / 10n }));
+    await walk.wait(10n * YEAR_SECONDS);
+    expect(walk.model.totalPooledEtherWei).to.equal(0n);
+    await walk.report(10n, () => ({ clBalanceWei: ETHER }));
+    await walk.wait(10n * YEAR_SECONDS);
+    expect(walk.model.totalPooledEtherWei).to.be.greaterThan(ETHER / 2n);
+  });
+
+  it("works with a total of one wei", async () => {
+    const walk = await nearlyAllLost(1n);
+    await walk.stake(1n, 1, 1n);
+    await walk.stake(1n, 1, ETHER); // shares would not fit
+    expect(walk.refused.get("SafeCastOverflowedUintDowncast")).to.equal(1);
+    await walk.nextFrame();
+    await walk.credit("rewardsVault", SUPPLY);
+    await walk.report(10n, () => ({}));
+    expect(walk.model.totalPooledEtherWei).to.equal(2n);
+    await walk.wait(11n * YEAR_SECONDS);
+    await walk.report(10n, () => ({}));
+    await walk.stake(1n, 1, 1_000_000n * ETHER);
+  });
+
+  it("mints the treasury no more shares than fit, and keeps owing the rest", async () => {
+    const walk = await allDeposited();
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 34n * ETHER }));
+    await walk.wait(2n * YEAR_SECONDS);
+    // all but a wei lost in the report that also settles a fee of 0.2 ETH
+    await walk.report(10n, () => ({ clBalanceWei: ETHER / 5n + 1n }));
+    await walk.confirmLoss(10n, GOVERNANCE_AGREES);
+    expect(walk.model.totalShares).to.be.greaterThan(MAX_UINT88 - 32n * ETHER);
+    expect(walk.model.owedWei).to.be.greaterThan(ETHER / 5n - ETHER / 10n ** 9n);
+    await walk.nextFrame();
+    await walk.report(10n, () => ({}));
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 32n * ETHER }));
+    expect(walk.model.totalShares).to.be.at.most(MAX_UINT88);
+  });
+
+  it("accepts assets up to the field's width and refuses a wei more by name", async () => {
+    const walk = await PoolWalk.create();
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: MAX_UINT88 - ETHER + 1n }));
+    await walk.report(10n, () => ({ clBalanceWei: MAX_UINT88 + 1n }));
+    expect(walk.refused.get("FigureTooLarge")).to.equal(2);
+    await walk.report(10n, () => ({ clBalanceWei: MAX_UINT88 - ETHER }));
+    await walk.wait(10n * YEAR_SECONDS);
+    await walk.report(10n, () => ({}));
+    await walk.report(10n, () => ({ clBalanceWei: 0n }));
+    await walk.confirmLoss(10n, GOVERNANCE_AGREES);
+  });
+
+  it("slows a stream that is too fast for its field", async () => {
+    const walk = await PoolWalk.create({ maxYearlyRateBps: 5_000n });
+    await walk.stake(1n, 0, 200_000_000n * ETHER);
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 100_000_000n * ETHER }));
+    expect(walk.model.streamEndsAt - walk.model.now).to.be.greaterThan(YEAR_SECONDS);
+    expect(walk.model.netPerSecondWei).to.be.lessThan(2n ** 48n * 10_000n);
+    await walk.wait(YEAR_SECONDS);
+  });
+
+  for (const [when, offset] of [
+    ["a second before", -1n],
+    ["at", 0n],
+    ["a second after", 1n],
+  ] as const)
+    it(`reports ${when} a stream's end`, async () => {
+      const walk = await allDeposited();
+      await walk.nextFrame();
+      await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei + ETHER / 50n + 777n }));
+      await walk.report(walk.model.streamEndsAt - walk.model.now + offset, (m) => ({
+        clBalanceWei: m.clValueWei + ETHER / 90n,
+      }));
+      await walk.wait(2n * FRAME_SECONDS);
+    });
+
+  it("reports neighbouring frames seconds apart with nothing in between", async () => {
+    const walk = await allDeposited();
+    await walk.nextFrame();
+    await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei + ETHER }));
+    await walk.nextFrame(0n);
+    const before = walk.model.lockedWei + walk.model.feeWei + walk.model.owedWei;
+    const outcome = await walk.report(1n, () => ({}));
+    expect(outcome?.gainWei).to.equal(0n);
+    expect(before).to.be.greaterThan(0n);
+    await walk.nextFrame(0n);
+    await walk.report(1n, (m) => ({ clBalanceWei: m.clValueWei + 1n }));
+    await walk.report(1n, (m) => ({ clBalanceWei: m.clValueWei - 1n }));
+  });
+
+  it("keeps a gain too small for any rate as dust until it is joined by more", async () => {
+    const walk = await allDeposited();
+    await walk.nextFrame();
+    await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei + 9n }));
+    expect(walk.model.netPerSecondWei).to.equal(0n);
+    await walk.wait(3n * FRAME_SECONDS);
+    expect(walk.model.lockedWei).to.equal(9n);
+    await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei + ETHER / 100n }));
+    await walk.wait(FRAME_SECONDS);
+    expect(walk.model.lockedWei).to.be.lessThan(10_000n * FRAME_SECONDS);
+  });
+
+  it("counts a deposit to the frame of its block, whenever the report comes", async () => {
+    const walk = await PoolWalk.create();
+    await walk.stake(1n, 0, 160n * ETHER);
+    const frame = walk.model.frame;
+    await walk.fundDeposits(1n, 1n);
+    await walk.nextFrame();
+    // in the frame the report is delivered in: not part of what it can have seen
+    await walk.fundDeposits(1n, 2n);
+    expect(walk.model.depositedBy(frame)).to.equal(32n * ETHER);
+    const outcome = await walk.report(1n, () => ({ clBalanceWei: 32n * ETHER }));
+    expect(outcome?.gainWei).to.equal(0n);
+    expect(walk.model.inFlightWei).to.equal(64n * ETHER);
+    await walk.fundDeposits(1n, 1n);
+    await walk.nextFrame();
+    await walk.nextFrame();
+    // a frame skipped
+    await walk.report(1n, () => ({ clBalanceWei: 128n * ETHER }));
+    expect(walk.model.inFlightWei).to.equal(0n);
+    expect(walk.model.totalPooledEtherWei).to.equal(161n * ETHER);
+  });
+
+  it("leaves a running stream its fee when the fee changes", async () => {
+    const walk = await allDeposited();
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 33n * ETHER }));
+    await walk.setFee(10n, 1_500n);
+    await walk.wait(2n * YEAR_SECONDS);
+    expect(walk.model.feeWei).to.equal(ETHER / 10n);
+    await walk.report(10n, () => ({ clBalanceWei: 34n * ETHER }));
+    await walk.wait(2n * YEAR_SECONDS);
+    expect(walk.model.feeWei).to.be.closeTo((ETHER * 15n) / 100n, 10n ** 12n);
+  });
+
+  it("pays losses back without a fee, however the gains come", async () => {
+    const walk = await allDeposited();
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: 31n * ETHER }));
+    expect(walk.model.uncoveredLossWei).to.equal(ETHER);
+    for (let i = 0; i < 4; i++) {
+      await walk.nextFrame();
+      await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei + (3n * ETHER) / 10n }));
+    }
+    await walk.wait(2n * YEAR_SECONDS);
+    await walk.report(10n, () => ({}));
+    // 1.2 ETH came, 1 ETH of it only paid the loss back: a fee on the rest alone
+    expect(walk.model.uncoveredLossWei).to.equal(0n);
+    expect(walk.model.etherFor(walk.model.sharesOf(walk.accounts[1]!))).to.be.closeTo(ETHER / 50n, 10n ** 12n);
+  });
+});

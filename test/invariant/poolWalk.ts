@@ -1,0 +1,422 @@
+import { expect } from "chai";
+import { Interface, type Result } from "ethers";
+import { AccountingModel, DEAD, Refusal, type Figures, type Outcome } from "../model/accounting.js";
+import { deployPool, FRAME_SECONDS, SLOTS_PER_FRAME, type Pool, type PoolOptions } from "../unit/pool/support.js";
+import { PoolETH__factory, PoolManager__factory, PoolProbe__factory } from "../../types/ethers-contracts/index.js";
+
+const managerInterface = PoolManager__factory.createInterface();
+const tokenInterface = PoolETH__factory.createInterface();
+const probeInterface = PoolProbe__factory.createInterface();
+const reserveInterface = new Interface(["function setShortfall(uint256)"]);
+const hex = (value: bigint) => `0x${value.toString(16)}`;
+
+/** What every step leaves behind, as the model sees it. */
+type Observed = ReturnType<typeof expected>;
+
+function expected(model: AccountingModel, accounts: string[]) {
+  const pending = model.pending;
+  return {
+    totals: {
+      buffered: model.bufferedWei,
+      clBalance: model.clValueWei,
+      inFlight: model.inFlightWei,
+      locked: model.lockedWei,
+      owed: model.owedWei,
+      fee: model.feeWei,
+      totalPooledEther: model.totalPooledEtherWei,
+      totalShares: model.totalShares,
+      uncoveredLoss: model.uncoveredLossWei,
+      deposited: model.depositedWei,
+      swept: model.sweptWei,
+    },
+    streamRate: model.netPerSecondWei / 10_000n,
+    streamEnd: model.streamEndsAt,
+    pending: {
+      frame: pending?.frame ?? 0n,
+      refSlot: pending?.refSlot ?? 0n,
+      value: pending?.valueWei ?? 0n,
+      withdrawnAtRef: pending?.withdrawnAtRefWei ?? 0n,
+      depositedAtRef: pending?.depositedAtRefWei ?? 0n,
+      reportedAt: pending?.reportedAt ?? 0n,
+      loss: pending?.lossWei ?? 0n,
+    },
+    shares: accounts.map((account) => model.sharesOf(account)),
+    balances: accounts.map((account) => model.etherFor(model.sharesOf(account))),
+    totalSupply: model.totalPooledEtherWei,
+    managerBalance: model.bufferedWei,
+    depositable: model.depositableWei,
+    stakingOpen: model.stakingOpen,
+    stakeable: model.stakeableWei,
+    rateValue: model.etherFor(10n ** 18n),
+    reportAge: model.now - model.lastReportAt,
+    stale: model.stale,
+    lastFrame: model.lastFrame,
+    depositedAt: model.depositedBy(model.frame - 1n),
+    timestamp: model.now,
+  };
+}
+
+/** The pool's contracts and the model, driven side by side; every step compares all that can be seen of both. */
+export class PoolWalk {
+  readonly pool: Pool;
+  model: AccountingModel;
+  readonly accounts: string[];
+  readonly users: string[];
+  steps = 0;
+  /** Steps the pool refused, as the model said it would, by error. */
+  readonly refused = new Map<string, number>();
+  private readonly addresses: {
+    manager: string;
+    token: string;
+    reserve: string;
+    withdrawalVault: string;
+    rewardsVault: string;
+    probe: string;
+  };
+  private readonly options: PoolOptions;
+  private readonly deployedAt: bigint;
+  private snapshot = "";
+
+  private constructor(
+    pool: Pool,
+    options: PoolOptions,
+    addresses: PoolWalk["addresses"],
+    treasury: string,
+    deployedAt: bigint,
+  ) {
+    this.pool = pool;
+    this.options = options;
+    this.addresses = addresses;
+    this.users = pool.users.slice(0, 4).map((user) => user.address);
+    this.accounts = [DEAD, treasury, ...this.users];
+    this.deployedAt = deployedAt;
+    this.model = this.newModel();
+  }
+
+  static async create(options: PoolOptions = {}): Promise<PoolWalk> {
+    const pool = await deployPool(options);
+    const deployedAt = await pool.manager.lastReportAt();
+    const probe = await new PoolProbe__factory(pool.users[0]).deploy();
+    for (const user of [...pool.users.slice(0, 4), pool.oracle, pool.registry, pool.guardians, pool.governance])
+      await pool.setBalance(user.address, 10n ** 27n);
+    const walk = new PoolWalk(
+      pool,
+      options,
+      {
+        manager: await pool.manager.getAddress(),
+        token: await pool.token.getAddress(),
+        reserve: await pool.reserve.getAddress(),
+        withdrawalVault: await pool.withdrawalVault.getAddress(),
+        rewardsVault: await pool.rewardsVault.getAddress(),
+        probe: await probe.getAddress(),
+      },
+      pool.treasury.address,
+      deployedAt,
+    );
+    walk.snapshot = (await walk.request("evm_snapshot")) as string;
+    walk.model.now = await pool.now();
+    return walk;
+  }
+
+  /** Back to the pool as deployed. */
+  async restart(): Promise<void> {
+    await this.request("evm_revert", [this.snapshot]);
+    this.snapshot = (await this.request("evm_snapshot")) as string;
+    this.model = this.newModel();
+    this.model.now = await this.pool.now();
+  }
+
+  async stake(seconds: bigint, user: number, wei: bigint): Promise<bigint | undefined> {
+    const receiver = this.users[user]!;
+    return this.step(seconds, {
+      from: receiver,
+      to: this.addresses.manager,
+      data: managerInterface.encodeFunctionData("stake", [receiver, DEAD]),
+      value: wei,
+      model: () => {
+        const shares = this.model.stake(receiver, wei);
+        const value = this.model.etherFor(shares);
+        // no round trip in a block gains; what it loses is less than a share is worth
+        expect(value <= wei).to.equal(true);
+        expect(
+          (wei - value) * this.model.totalShares <= this.model.totalPooledEtherWei + this.model.totalShares,
+        ).to.equal(true);
+        return shares;
+      },
+    });
+  }
+
+  async transfer(seconds: bigint, from: number, to: number, wei: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[from]!,
+      to: this.addresses.token,
+      data: tokenInterface.encodeFunctionData("transfer", [this.users[to]!, wei]),
+      model: () => {
+        this.model.transfer(this.users[from]!, this.users[to]!, wei);
+      },
+    });
+  }
+
+  async transferShares(seconds: bigint, from: number, to: number, shares: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[from]!,
+      to: this.addresses.token,
+      data: tokenInterface.encodeFunctionData("transferShares", [this.users[to]!, shares]),
+      model: () => {
+        this.model.transferShares(this.users[from]!, this.users[to]!, shares);
+      },
+    });
+  }
+
+  async fundDeposits(seconds: bigint, validators: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.pool.registry.address,
+      to: this.addresses.manager,
+      data: managerInterface.encodeFunctionData("fundDeposits", [validators]),
+      model: () => {
+        this.model.fundDeposits(validators);
+      },
+    });
+  }
+
+  /** Reports the latest completed frame as of the block it lands in; `figures` sees the model at that moment. */
+  async report(
+    seconds: bigint,
+    figures: (model: AccountingModel, frame: bigint) => Partial<Figures>,
+  ): Promise<Outcome | undefined> {
+    let last: { outcome: Outcome; sharesBefore: bigint } | undefined;
+    const outcome = await this.step(seconds, {
+      from: this.pool.oracle.address,
+      to: this.addresses.manager,
+      data: () => {
+        const f = this.figures(figures);
+        return managerInterface.encodeFunctionData("applyReport", [
+          {
+            frame: f.frame,
+            refSlot: f.refSlot,
+            clBalance: f.clBalanceWei,
+            openPenalties: f.openPenaltiesWei,
+            withdrawnAtRef: f.withdrawnAtRefWei,
+          },
+        ]);
+      },
+      model: () => {
+        const sharesBefore = this.model.totalShares;
+        last = { outcome: this.model.report(this.figures(figures)), sharesBefore };
+        return last.outcome;
+      },
+      fall: () => last?.outcome.applied === true && last.outcome.lossWei > 0n,
+    });
+    if (outcome?.applied === true && last !== undefined) this.checkOutcome(outcome, last.sharesBefore);
+    return outcome;
+  }
+
+  async confirmLoss(seconds: bigint, agreedWei: bigint): Promise<void> {
+    await this.govern(seconds, "confirmLoss", [agreedWei], () => {
+      this.model.confirmLoss(agreedWei);
+    });
+  }
+
+  async discardLoss(seconds: bigint): Promise<void> {
+    await this.govern(seconds, "discardLoss", [], () => {
+      this.model.discardLoss();
+    });
+  }
+
+  async setFee(seconds: bigint, feeBps: bigint): Promise<void> {
+    await this.govern(seconds, "setFee", [feeBps], () => {
+      this.model.parameters.feeBps = feeBps;
+    });
+  }
+
+  async setStreamLimit(seconds: bigint, maxYearlyRateBps: bigint): Promise<void> {
+    await this.govern(seconds, "setStreamLimit", [maxYearlyRateBps], () => {
+      this.model.parameters.maxYearlyRateBps = maxYearlyRateBps;
+    });
+  }
+
+  async setLossLimit(seconds: bigint, lossLimitBps: bigint, lossWindowSeconds: bigint): Promise<void> {
+    await this.govern(seconds, "setLossLimit", [lossLimitBps, lossWindowSeconds], () => {
+      Object.assign(this.model.parameters, { lossLimitBps, lossWindowSeconds });
+    });
+  }
+
+  async setStakeLimits(seconds: bigint, minStakeWei: bigint, poolCapWei: bigint, dailyLimitWei: bigint): Promise<void> {
+    const limits = { minStake: minStakeWei, poolCap: poolCapWei, dailyLimit: dailyLimitWei };
+    await this.govern(seconds, "setStakeLimits", [limits], () => {
+      this.model.setStakeLimits(minStakeWei, poolCapWei, dailyLimitWei);
+    });
+  }
+
+  async setShortfall(seconds: bigint, wei: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[0]!,
+      to: this.addresses.reserve,
+      data: reserveInterface.encodeFunctionData("setShortfall", [wei]),
+      model: () => {
+        this.model.shortfallWei = wei;
+      },
+    });
+  }
+
+  /** Balance credits as the consensus layer makes them: no transaction, no call. */
+  async credit(vault: "withdrawalVault" | "rewardsVault", wei: bigint): Promise<void> {
+    if (vault === "withdrawalVault") this.model.withdrawalVaultWei += wei;
+    else this.model.rewardsVaultWei += wei;
+    const held = vault === "withdrawalVault" ? this.model.withdrawalVaultWei : this.model.rewardsVaultWei;
+    await this.request("hardhat_setBalance", [this.addresses[vault], hex(held)]);
+    await this.compare();
+  }
+
+  async wait(seconds: bigint): Promise<void> {
+    this.model.now += seconds;
+    await this.request("evm_setNextBlockTimestamp", [hex(this.model.now)]);
+    await this.request("evm_mine");
+    await this.compare();
+    this.steps++;
+  }
+
+  /** Waits until `seconds` after the end of the running frame. */
+  async nextFrame(seconds = 100n): Promise<void> {
+    const genesis = BigInt(this.pool.genesisTime);
+    await this.wait(genesis + (this.model.frame + 1n) * FRAME_SECONDS + seconds - this.model.now);
+  }
+
+  async compare(): Promise<void> {
+    const data = probeInterface.encodeFunctionData("observe", [
+      this.addresses.manager,
+      this.accounts,
+      this.model.frame - 1n,
+    ]);
+    const result = await this.request("eth_call", [{ to: this.addresses.probe, data }, "latest"]);
+    const [o] = probeInterface.decodeFunctionResult("observe", result as string) as unknown as [Result];
+    const { totals, rate, pending, shares, balances, ...rest } = o.toObject() as Record<string, Result>;
+    const observed = {
+      ...rest,
+      shares: shares!.toArray(),
+      balances: balances!.toArray(),
+      totals: totals!.toObject(),
+      streamRate: (rate!.toObject() as Record<string, bigint>)["streamRate"],
+      streamEnd: (rate!.toObject() as Record<string, bigint>)["streamEnd"],
+      pending: pending!.toObject(),
+    };
+    const model: Observed = expected(this.model, this.accounts);
+    expect(observed).to.deep.equal(model);
+    // I1: what shares can claim is covered
+    const t = model.totals;
+    expect(t.totalPooledEther <= t.buffered + t.clBalance + t.inFlight).to.equal(true);
+    expect(model.shares.reduce((a, b) => a + b)).to.equal(t.totalShares);
+  }
+
+  private figures(change: (model: AccountingModel, frame: bigint) => Partial<Figures>): Figures {
+    const frame = this.model.frame - 1n;
+    const arrived = this.model.depositedBy(frame) - (this.model.depositedWei - this.model.inFlightWei);
+    return {
+      frame,
+      refSlot: (frame + 1n) * BigInt(SLOTS_PER_FRAME) - 1n,
+      clBalanceWei: this.model.clValueWei + arrived,
+      openPenaltiesWei: 0n,
+      withdrawnAtRefWei: this.model.sweptWei,
+      ...change(this.model, frame),
+    };
+  }
+
+  /** What must hold of any applied report, whatever its figures. */
+  private checkOutcome(outcome: Outcome, sharesBefore: bigint): void {
+    const { etherBeforeWei, etherAfterWei, lossWei, treasuryFeeWei, treasuryShares } = outcome;
+    const after = sharesBefore + treasuryShares;
+    // I10: a gain changes nothing at once but what the treasury is paid; a loss lowers the total by exactly itself
+    if (etherBeforeWei > lossWei) expect(etherAfterWei).to.equal(etherBeforeWei - lossWei + treasuryFeeWei);
+    // the treasury's shares are worth at most what it is owed, and less by less than one share
+    expect(treasuryShares * etherAfterWei <= treasuryFeeWei * after).to.equal(true);
+    expect((treasuryFeeWei - (treasuryShares * etherAfterWei) / after - 1n) * after <= etherAfterWei).to.equal(true);
+  }
+
+  private async govern(seconds: bigint, name: GovernanceCall, args: unknown[], model: () => void): Promise<void> {
+    await this.step(seconds, {
+      from: this.pool.governance.address,
+      to: this.addresses.manager,
+      data: (managerInterface as Interface).encodeFunctionData(name, args),
+      model,
+      fall: () => name === "confirmLoss",
+    });
+  }
+
+  /** Sends one transaction `seconds` after the last block and lets the model do the same. */
+  private async step<T>(
+    seconds: bigint,
+    call: {
+      from: string;
+      to: string;
+      data: string | (() => string);
+      value?: bigint;
+      model: () => T;
+      /** Whether the rate may have fallen: only a reported loss does that. */
+      fall?: () => boolean;
+    },
+  ): Promise<T | undefined> {
+    this.model.now += seconds;
+    this.steps++;
+    const data = typeof call.data === "string" ? call.data : call.data();
+    const before = { ether: this.model.totalPooledEtherWei, shares: this.model.totalShares };
+    let result: T | undefined;
+    let refusal: string | undefined;
+    try {
+      result = call.model();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      refusal = error.error;
+    }
+    await this.request("evm_setNextBlockTimestamp", [hex(this.model.now)]);
+    const failure = await this.send(call.from, call.to, data, call.value ?? 0n);
+    expect(failure, "error of the pool").to.equal(refusal);
+    if (refusal !== undefined) this.refused.set(refusal, (this.refused.get(refusal) ?? 0) + 1);
+    await this.compare();
+    // I3: at equal time the value of a share falls only by a reported loss
+    if (call.fall?.() !== true)
+      expect(this.model.totalPooledEtherWei * before.shares >= before.ether * this.model.totalShares).to.equal(true);
+    return result;
+  }
+
+  /** @returns the name of the error it reverted with, if it did */
+  private async send(from: string, to: string, data: string, value: bigint): Promise<string | undefined> {
+    try {
+      await this.request("eth_sendTransaction", [
+        { from, to, data, value: hex(value), gas: "0xf4240", gasPrice: hex(10n ** 12n) },
+      ]);
+      return undefined;
+    } catch (error) {
+      const reason = (error as { data?: unknown }).data;
+      const bytes = typeof reason === "string" ? reason : (reason as { data?: string } | undefined)?.data;
+      if (bytes === undefined) throw error;
+      const parsed = managerInterface.parseError(bytes) ?? tokenInterface.parseError(bytes);
+      if (parsed === null) throw error;
+      return parsed.name;
+    }
+  }
+
+  private newModel(): AccountingModel {
+    const { feeBps, maxYearlyRateBps, lossLimitBps, lossWindow, limits } = this.pool.parameters;
+    return new AccountingModel(
+      {
+        treasury: this.accounts[1]!,
+        feeBps,
+        maxYearlyRateBps,
+        lossLimitBps,
+        lossWindowSeconds: lossWindow,
+        minStakeWei: limits.minStake,
+        poolCapWei: limits.poolCap,
+        dailyLimitWei: limits.dailyLimit,
+      },
+      { genesisTime: BigInt(this.pool.genesisTime), frameSeconds: FRAME_SECONDS },
+      this.deployedAt,
+      this.options.initialStakeWei ?? 10n ** 18n,
+    );
+  }
+
+  private async request(method: string, params: unknown[] = []): Promise<unknown> {
+    return this.pool.connection.provider.request({ method, params });
+  }
+}
+
+type GovernanceCall = "confirmLoss" | "discardLoss" | "setFee" | "setStreamLimit" | "setLossLimit" | "setStakeLimits";
