@@ -31,7 +31,7 @@ import { DevnetError } from "../errors.js";
 import type { ExecutionLayer, ProducedPayload } from "../execution/executionLayer.js";
 import { AttestationPool, attest, lazy } from "./attestations.js";
 import { BlockStore, type BlockRecord } from "./blockStore.js";
-import { EMPTY_SIGNATURE, type Duty, type ValidatorClient } from "./duties.js";
+import { EMPTY_SIGNATURE, isSignature, type Duty, type ValidatorClient } from "./duties.js";
 import { DutyLog } from "./dutyLog.js";
 import { BeaconEvents } from "./events.js";
 import { asBeaconState, validatorByIndex, type BeaconState } from "./state.js";
@@ -161,6 +161,7 @@ export class Chain {
   voluntaryExitProblem(exit: phase0.SignedVoluntaryExit): string | null {
     const state = this.headState;
     if (exit.message.validatorIndex >= state.validators.length) return "unknown validator";
+    if (!isSignature(exit.signature)) return VoluntaryExitValidity.invalidSignature;
     const validity = getVoluntaryExitValidity(this.config.getForkSeq(state.slot), state, exit, true);
     return validity === VoluntaryExitValidity.valid ? null : validity;
   }

@@ -1,4 +1,4 @@
-import type { SecretKey } from "@chainsafe/blst";
+import { Signature, type SecretKey } from "@chainsafe/blst";
 
 /** What a validator is asked to sign. Lazy, because most validators of a devnet need not really sign. */
 export interface Duty {
@@ -19,6 +19,15 @@ export interface ValidatorClient {
 
 /** BLS signature of nothing: the point at infinity. */
 export const EMPTY_SIGNATURE = Uint8Array.from({ length: 96 }, (_, i) => (i === 0 ? 0xc0 : 0));
+
+export function isSignature(bytes: Uint8Array): boolean {
+  try {
+    Signature.fromBytes(bytes, true);
+    return true;
+  } catch {
+    return false; // blst says what is no signature only by throwing
+  }
+}
 
 /**
  * The validators that the devnet runs itself: those of genesis, and deposited ones that `run` names. They always do their duty

@@ -12,7 +12,7 @@ import {
   WITHDRAWAL_REQUESTS_ADDRESS,
   predeploys,
 } from "./predeploys.js";
-import { readSystemCall, systemCallTrace, type CallTrace, type SystemCall } from "./systemCalls.js";
+import { SYSTEM_ADDRESS, readSystemCall, systemCallTrace, type CallTrace, type SystemCall } from "./systemCalls.js";
 
 /** `DepositEvent(bytes,bytes,bytes,bytes,bytes)` of the deposit contract. */
 const DEPOSIT_EVENT_TOPIC = "0x649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5";
@@ -212,7 +212,8 @@ export class ExecutionLayer {
 
   /** The root of the latest state, writes after the block included: the first node of any account's proof hashes to it. */
   async #stateRoot(): Promise<string> {
-    const proof = (await this.#node.request("eth_getProof", [BEACON_ROOTS_ADDRESS, [], "latest"])) as RpcProof;
+    // of an account without storage: EDR builds the storage trie of the account it proves anew
+    const proof = (await this.#node.request("eth_getProof", [SYSTEM_ADDRESS, [], "latest"])) as RpcProof;
     const root = proof.accountProof[0];
     if (root === undefined) throw new DevnetError("DEVNET_EXECUTION", "the node gave an empty account proof");
     return keccak256(root);

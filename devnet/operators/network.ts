@@ -156,7 +156,7 @@ export class OperatorNetwork implements ValidatorClient {
   }
 
   sign(duty: Duty): Uint8Array | null | undefined {
-    const members = this.#members.filter(({ node }) => (node.share(duty.pubkey)?.secretKey ?? null) !== null);
+    const members = this.#members.filter(({ node }) => (node.share(duty.pubkey)?.own ?? null) !== null);
     if (members.length === 0) return undefined;
     const able = members.filter(({ operator, node }) => {
       const share = node.share(duty.pubkey);
@@ -168,7 +168,7 @@ export class OperatorNetwork implements ValidatorClient {
   feeRecipient(pubkey: string): string | undefined {
     for (const { node } of this.#members) {
       const share = node.share(pubkey);
-      if (share !== undefined && share.secretKey !== null) return node.feeRecipientOf(share.owner);
+      if (share !== undefined && share.own !== null) return node.feeRecipientOf(share.owner);
     }
     return undefined;
   }
@@ -244,8 +244,8 @@ export class OperatorNetwork implements ValidatorClient {
   #quorumSignature(duty: Duty, members: readonly Member[]): Uint8Array | null {
     const signers = members.flatMap(({ operator, node }) => {
       const share: Share | undefined = node.share(duty.pubkey);
-      if (operator.id === undefined || share === undefined || share.secretKey === null) return [];
-      return [{ operatorId: operator.id, secretKey: share.secretKey, cluster: share.operatorIds }];
+      if (operator.id === undefined || share === undefined || share.own === null) return [];
+      return [{ operatorId: operator.id, ...share.own, cluster: share.operatorIds }];
     });
     const size = signers[0]?.cluster.length;
     if (size === undefined) return null;
@@ -254,7 +254,7 @@ export class OperatorNetwork implements ValidatorClient {
     const first = duty.slot % signers.length;
     const quorum = [...signers.slice(first), ...signers.slice(0, first)].slice(0, threshold);
 
-    const quorumId = [duty.pubkey, ...quorum.map(({ secretKey }) => secretKey.toPublicKey().toHex())].join();
+    const quorumId = [duty.pubkey, ...quorum.map(({ publicKey }) => publicKey)].join();
     // nobody reads the signature of one member of an aggregate, and a member of the sync committee would sign in every slot
     if (duty.kind === "sync" && this.#provenQuorums.has(quorumId)) return EMPTY_SIGNATURE;
     const root = duty.signingRoot();

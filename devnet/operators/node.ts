@@ -10,8 +10,8 @@ export interface Share {
   liquidated: boolean;
   /** No duty before this epoch. */
   participatesFrom: number;
-  /** This operator's share of the key; `null` when the operator is not in the cluster and only takes note. */
-  secretKey: SecretKey | null;
+  /** This operator's part of the key; `null` when the operator is not in the cluster and only takes note. */
+  own: { secretKey: SecretKey; publicKey: string } | null;
 }
 
 /** Why a node takes no notice of an event; the names are those of ssv-node's errors. */
@@ -95,7 +95,7 @@ export class OperatorNode {
       case "ValidatorExited": {
         const share = this.#ownedShare(event);
         if (share === null) return malformed("unknownValidator");
-        return share.secretKey === null ? ACCEPTED : { type: "exit" };
+        return share.own === null ? ACCEPTED : { type: "exit" };
       }
       case "ClusterLiquidated":
         for (const share of this.#sharesOf(event)) share.liquidated = true;
@@ -128,16 +128,16 @@ export class OperatorNode {
     if (existing !== undefined) return existing.owner === owner ? ACCEPTED : malformed("ShareBelongsToDifferentOwner");
     if (!sharePublicKeys.every(isPoint)) return malformed("publicKey");
 
-    const own = operatorIds.findIndex((id) => id === this.#operatorId());
-    let secretKey: SecretKey | null = null;
-    const [ciphertext, sharePublicKey] = [encryptedShares[own], sharePublicKeys[own]];
+    const place = operatorIds.findIndex((id) => id === this.#operatorId());
+    let key: Share["own"] = null;
+    const [ciphertext, sharePublicKey] = [encryptedShares[place], sharePublicKeys[place]];
     if (ciphertext !== undefined && sharePublicKey !== undefined) {
-      secretKey = this.#crypto.decrypt(ciphertext);
-      if (secretKey === null || hexlify(secretKey.toPublicKey().toBytes()) !== hexlify(sharePublicKey)) {
-        return malformed("ShareDecryption"); // for this operator alone: the others do not see it
-      }
+      const secretKey = this.#crypto.decrypt(ciphertext);
+      key = secretKey === null ? null : { secretKey, publicKey: hexlify(secretKey.toPublicKey().toBytes()) };
+      // for this operator alone: the others do not see it
+      if (key?.publicKey !== hexlify(sharePublicKey)) return malformed("ShareDecryption");
     }
-    this.#shares.set(publicKey, { owner, operatorIds, liquidated: false, participatesFrom: epoch + 1, secretKey });
+    this.#shares.set(publicKey, { owner, operatorIds, liquidated: false, participatesFrom: epoch + 1, own: key });
     return ACCEPTED;
   }
 

@@ -244,6 +244,11 @@ describe("devnet: execution layer", () => {
     const call = () => devnet.accounts[2]!.sendTransaction({ to, gasLimit: 100_000 });
     expect(await rejection(devnet.mineTx(call(), custom))).to.contain("NotToday()");
     expect(await rejection(devnet.mineTx(call()))).to.contain(selector);
+    // ethers finds the revert data in what estimating answers
+    const estimate = devnet.accounts[2]!.estimateGas({ to }).catch(
+      (error: unknown) => error as { code: string; data: string },
+    );
+    expect(await estimate).to.include({ code: "CALL_EXCEPTION", data: `0x${selector}` });
     const future = { to, nonce: 999, gasLimit: 21_000 };
     expect(await rejection(devnet.mineTx(devnet.accounts[2]!.sendTransaction(future)))).to.contain("no block took");
   });

@@ -49,7 +49,7 @@ describe("devnet: SSV node", () => {
   it("takes its own share and works from the next epoch", () => {
     for (const node of nodes) expect(add(node)).to.deep.equal({ type: "accepted" });
     const own = nodes.map((node) => node.share(publicKey)!);
-    expect(new Set(own.map((share) => share.secretKey!.toHex())).size).to.equal(4);
+    expect(new Set(own.map((share) => share.own!.secretKey.toHex())).size).to.equal(4);
     expect(own.every((share) => share.participatesFrom === 11 && share.owner === OWNER)).to.equal(true);
   });
 
@@ -58,7 +58,7 @@ describe("devnet: SSV node", () => {
     const node = nodeOf(outsider);
     for (const operatorId of IDS) node.handle({ type: "OperatorAdded", operatorId, publicKey: "0x" }, 0);
     expect(add(node)).to.deep.equal({ type: "accepted" });
-    expect(node.share(publicKey)!.secretKey).to.equal(null);
+    expect(node.share(publicKey)!.own).to.equal(null);
     expect(node.handle({ type: "ValidatorExited", owner: OWNER, publicKey }, 10)).to.deep.equal({ type: "accepted" });
   });
 
