@@ -1,9 +1,6 @@
-/** How time is cut into frames; the PoolManager and the ReportOracle hold it on chain. */
-export interface FrameConfig {
-  readonly genesisTime: number;
-  readonly secondsPerSlot: number;
-  readonly slotsPerFrame: number;
-}
+import { latestCompletedFrame, refSlotOfFrame, type FrameConfig } from "./report/frames.js";
+
+export type { FrameConfig } from "./report/frames.js";
 
 /**
  * The head of the execution chain that one round looks at. Its timestamp is the only clock of the services: nothing they decide
@@ -12,29 +9,22 @@ export interface FrameConfig {
 export interface Head {
   readonly number: number;
   readonly hash: string;
+  /** seconds */
   readonly timestamp: number;
 }
 
 /** Slot of a block of the execution chain. */
 export function slotAt(frames: FrameConfig, timestamp: number): number {
-  return Math.floor((timestamp - frames.genesisTime) / frames.secondsPerSlot);
+  return Number((BigInt(timestamp) - frames.genesisTime) / frames.secondsPerSlot);
 }
 
+/** When a slot starts, in seconds. */
 export function timeOfSlot(frames: FrameConfig, slot: number): number {
-  return frames.genesisTime + slot * frames.secondsPerSlot;
-}
-
-export function frameAt(frames: FrameConfig, timestamp: number): number {
-  return Math.floor(slotAt(frames, timestamp) / frames.slotsPerFrame);
-}
-
-/** Last slot of a frame. */
-export function refSlotOf(frames: FrameConfig, frame: number): number {
-  return (frame + 1) * frames.slotsPerFrame - 1;
+  return Number(frames.genesisTime + BigInt(slot) * frames.secondsPerSlot);
 }
 
 /** Reference slot of the latest completed frame; null while the first frame still runs. */
 export function latestRefSlot(frames: FrameConfig, timestamp: number): number | null {
-  const frame = frameAt(frames, timestamp) - 1;
-  return frame < 0 ? null : refSlotOf(frames, frame);
+  const frame = latestCompletedFrame(frames, BigInt(timestamp));
+  return frame === null ? null : Number(refSlotOfFrame(frames, frame));
 }

@@ -73,9 +73,9 @@ export async function connectPool(poolManagerAddress: string, runner: ContractRu
       depositContract: externals.depositContract,
     },
     frames: {
-      genesisTime: Number(frames.genesisTime),
-      secondsPerSlot: Number(frames.secondsPerSlot),
-      slotsPerFrame: Number(frames.slotsPerFrame),
+      genesisTime: frames.genesisTime,
+      secondsPerSlot: frames.secondsPerSlot,
+      slotsPerFrame: frames.slotsPerFrame,
     },
     withdrawalCredentials: withdrawalCredentials.toLowerCase(),
   };

@@ -1,7 +1,9 @@
 import {
   FetchRequest,
+  isHexString,
   JsonRpcApiProvider,
   Network,
+  type PerformActionRequest,
   type JsonRpcError,
   type JsonRpcPayload,
   type JsonRpcResult,
@@ -60,6 +62,14 @@ export class FailoverProvider extends JsonRpcApiProvider {
       `None of the ${this.#urls.length} execution nodes answers. Check executionUrls and the nodes; the service goes on by itself once one is back.`,
       { failures },
     );
+  }
+
+  /** Reads at a block hash go out as EIP-1898 has them: nodes take a bare hash for a number, or refuse it. */
+  override getRpcRequest(request: PerformActionRequest): null | { method: string; args: unknown[] } {
+    const rpc = super.getRpcRequest(request);
+    if (rpc === null || !("blockTag" in request) || !isHexString(request.blockTag, 32)) return rpc;
+    const args: unknown[] = rpc.args;
+    return { ...rpc, args: args.map((arg) => (arg === request.blockTag ? atBlock(arg) : arg)) };
   }
 
   async #checkChain(url: string): Promise<void> {
@@ -124,7 +134,7 @@ function toHead(result: unknown): Head | null {
   return blockHeader.parse(result);
 }
 
-/** The block identifier of EIP-1898 that pins a read to one block, whatever becomes of the chain meanwhile. */
-export function atBlock(hash: string): { blockHash: string } {
+/** The block identifier of EIP-1898: pins a read to one block, whatever becomes of the chain meanwhile. */
+export function atBlock(hash: unknown): { blockHash: unknown } {
   return { blockHash: hash };
 }

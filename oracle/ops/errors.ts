@@ -16,6 +16,7 @@ export type ServiceErrorCode =
   | "HeadMoved"
   | "RegistryInconsistent"
   | "DoubleSigning"
+  | "RecordMissing"
   | "SnapshotStale"
   | "DepositsUnseen";
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+import { Command } from "commander";
+import { loadConfig, type Config } from "./config.js";
+import { PoolError } from "./errors.js";
+import { createLogger } from "./ops/logging.js";
+
+interface RunOptions {
+  readonly config?: string;
+  readonly dryRun?: boolean;
+}
+
+function configure({ config, dryRun }: RunOptions): Config {
+  const loaded = loadConfig(config, process.env);
+  // the consensus types read this when they are loaded, which is why everything that needs them is imported after
+  process.env.LODESTAR_PRESET = loaded.preset;
+  return dryRun === undefined ? loaded : { ...loaded, dryRun };
+}
+
+async function run(options: RunOptions): Promise<void> {
+  const config = configure(options);
+  const logger = createLogger(config.logLevel);
+  const { startService } = await import("./service.js");
+  const end = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      logger.info({ signal }, "stopping");
+      end.abort();
+    });
+  }
+  await startService(config, { logger, signal: end.signal });
+}
+
+async function check(options: RunOptions): Promise<void> {
+  const config = configure(options);
+  const { runChecks } = await import("./ops/check.js");
+  const results = await runChecks(config, createLogger("silent"), process.env);
+  for (const { name, ok, detail } of results) console.log(`${ok ? "OK  " : "FAIL"} ${name}: ${detail}`);
+  if (results.some(({ ok }) => !ok)) process.exitCode = 1;
+}
+
+const program = new Command("pooleth").description("The services of a poolETH pool: oracle, guardian, keeper");
+const withConfig = (name: string, description: string): Command =>
+  program
+    .command(name)
+    .description(description)
+    .option("-c, --config <file>", "configuration file (JSON); environment variables POOLETH_* win over it");
+
+withConfig("run", "run the configured roles until stopped")
+  .option("--dry-run", "a keeper says what it would send and sends nothing (the default)")
+  .option("--no-dry-run", "a keeper sends")
+  .action(run);
+withConfig("check", "check keys, roles, endpoints and versions before a first run").action(check);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // what a person can mend is told in one line; anything else is a defect and shows where
+  console.error(error instanceof PoolError ? error.message : error);
+  process.exitCode = 1;
+}

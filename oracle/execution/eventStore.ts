@@ -1,0 +1,240 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
+import path from "node:path";
+import { z } from "zod";
+import type { Head } from "../clock.js";
+import { ServiceError } from "../ops/errors.js";
+import type { ServiceLogger } from "../ops/logging.js";
+import { comparePositions } from "../ssv/cluster.js";
+import {
+  decodeRegistryEvent,
+  decodeSSVEvent,
+  REGISTRY_TOPICS,
+  SSV_TOPICS,
+  type PoolEvent,
+  type RawLog,
+  type RegistryEvent,
+} from "./events.js";
+import { readHead, type FailoverProvider } from "./provider.js";
+
+const CACHE_VERSION = 1;
+/** Blocks asked for at once at first; halved when a node finds it too many. */
+const FIRST_RANGE = 50_000;
+
+export interface EventStoreOptions {
+  readonly provider: FailoverProvider;
+  readonly chainId: number;
+  readonly registry: string;
+  readonly ssvNetwork: string;
+  readonly fromBlock: number;
+  readonly dataDir: string;
+  readonly logger: ServiceLogger;
+}
+
+interface Segment {
+  readonly to: number;
+  readonly hash: string;
+  readonly events: PoolEvent[];
+}
+
+/**
+ * All events the services need. Those of finalised blocks are kept in a file, one line for each read, synchronised before they
+ * count, so a crash costs at most the line it was writing; those after the finalised block are read anew every time, so no
+ * reorganisation can leave a trace.
+ */
+export class EventStore {
+  readonly #options: EventStoreOptions;
+  readonly #file: string;
+  #events: PoolEvent[] = [];
+  /** last block of the cache; null until it has been compared with the chain */
+  #cached: { to: number; hash: string } | null = null;
+  #loaded: Segment[] | null;
+  #range = FIRST_RANGE;
+
+  constructor(options: EventStoreOptions) {
+    this.#options = options;
+    mkdirSync(options.dataDir, { recursive: true });
+    this.#file = path.join(options.dataDir, `events-${options.chainId}-${options.registry.toLowerCase()}.jsonl`);
+    this.#loaded = this.#load();
+  }
+
+  /** All events up to `head`, in the order of the chain. */
+  async read(head: Head, finalized: Head | null): Promise<readonly PoolEvent[]> {
+    if (this.#loaded !== null) await this.#adopt(this.#loaded);
+    const final = finalized === null || finalized.number > head.number ? null : finalized;
+    if (final !== null) await this.#extend(final);
+    const from = (this.#cached?.to ?? this.#options.fromBlock - 1) + 1;
+    const recent = await this.#readRange(from, head.number);
+    const now = await readHead(this.#options.provider, head.number);
+    if (now?.hash !== head.hash) {
+      throw new ServiceError(
+        "HeadMoved",
+        `Block ${head.number} was replaced while it was read; the next round sees the new one.`,
+        {
+          number: head.number,
+          hash: head.hash,
+          now: now?.hash,
+        },
+      );
+    }
+    return [...this.#events, ...recent];
+  }
+
+  #header(): string {
+    const { chainId, registry, ssvNetwork, fromBlock } = this.#options;
+    return JSON.stringify({ version: CACHE_VERSION, chainId, registry, ssvNetwork, fromBlock });
+  }
+
+  /** What the file holds of whole lines; a torn end is cut off, another pool's or version's file is started anew. */
+  #load(): Segment[] {
+    let text: string;
+    try {
+      text = readFileSync(this.#file, "utf8");
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+      return [];
+    }
+    const whole = text.lastIndexOf("\n") + 1;
+    const [header, ...lines] = text.slice(0, whole).split("\n").slice(0, -1);
+    if (header !== this.#header()) {
+      this.#options.logger.warn({ file: this.#file }, "the event cache is of other settings; reading events anew");
+      truncateSync(this.#file, 0);
+      return [];
+    }
+    if (whole < text.length) truncateSync(this.#file, Buffer.byteLength(text.slice(0, whole)));
+    return lines.map((line, i) => {
+      try {
+        return segment.parse(JSON.parse(line, reviveBigint));
+      } catch (cause) {
+        throw new ServiceError(
+          "LogCacheBroken",
+          `Line ${i + 2} of ${this.#file} is broken. Delete the file; the events are read again from the chain.`,
+          { file: this.#file, line: i + 2 },
+          cause,
+        );
+      }
+    });
+  }
+
+  /** Takes over the file's events if its last block is on the chain. */
+  async #adopt(segments: readonly Segment[]): Promise<void> {
+    const last = segments.at(-1);
+    if (last !== undefined) {
+      const block = await readHead(this.#options.provider, last.to);
+      if (block?.hash === last.hash) {
+        this.#events = segments.flatMap(({ events }) => events);
+        this.#cached = { to: last.to, hash: last.hash };
+      } else {
+        this.#options.logger.warn({ file: this.#file }, "the event cache is of another chain; reading events anew");
+        truncateSync(this.#file, 0);
+      }
+    }
+    this.#loaded = null;
+  }
+
+  async #extend(final: Head): Promise<void> {
+    let from = (this.#cached?.to ?? this.#options.fromBlock - 1) + 1;
+    while (from <= final.number) {
+      const to = Math.min(from + this.#range - 1, final.number);
+      const events = await this.#readRange(from, to);
+      const end = to === final.number ? final : await readHead(this.#options.provider, to);
+      if (end === null)
+        throw new ServiceError("HeadMoved", `Block ${to} cannot be read; the next round tries again.`, { to });
+      this.#append({ to, hash: end.hash, events });
+      from = to + 1;
+    }
+  }
+
+  #append(added: Segment): void {
+    const isNew = this.#cached === null;
+    const line = JSON.stringify(added, (_key, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
+    const file = openSync(this.#file, isNew ? "w" : "a", 0o600);
+    try {
+      writeSync(file, `${isNew ? `${this.#header()}\n` : ""}${line}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    this.#events.push(...added.events);
+    this.#cached = { to: added.to, hash: added.hash };
+  }
+
+  async #readRange(first: number, last: number): Promise<PoolEvent[]> {
+    const found: PoolEvent[] = [];
+    let from = first;
+    while (from <= last) {
+      const to = Math.min(from + this.#range - 1, last);
+      try {
+        found.push(...(await this.#readOnce(from, to, found)));
+        from = to + 1;
+      } catch (error) {
+        if (from === to || error instanceof ServiceError) throw error;
+        this.#range = Math.max(1, Math.floor((to - from + 1) / 2));
+        this.#options.logger.debug({ error, range: this.#range }, "asking for fewer blocks of events at once");
+      }
+    }
+    return found;
+  }
+
+  async #readOnce(from: number, to: number, earlier: readonly PoolEvent[]): Promise<PoolEvent[]> {
+    const { registry, ssvNetwork } = this.#options;
+    const [registryLogs, ssvLogs] = await Promise.all([
+      this.#getLogs(registry, REGISTRY_TOPICS, from, to),
+      this.#getLogs(ssvNetwork, SSV_TOPICS, from, to),
+    ]);
+    const ours: RegistryEvent[] = registryLogs.flatMap((log) => decodeRegistryEvent(log) ?? []);
+    const owners = new Set(
+      [...this.#events, ...earlier, ...ours].flatMap((event) => (event.type === "AccountAdded" ? [event.address] : [])),
+    );
+    const theirs = ssvLogs
+      .flatMap((log) => decodeSSVEvent(log) ?? [])
+      // every registration counts, since SSV's nodes keep the first valid one of a key; clusters only if they are ours
+      .filter((event) => event.type !== "ClusterChanged" || owners.has(event.owner));
+    return [...ours, ...theirs].sort(comparePositions);
+  }
+
+  async #getLogs(address: string, topics: readonly string[], from: number, to: number): Promise<RawLog[]> {
+    return getLogs(this.#options.provider, { address, topics: [topics] }, from, to);
+  }
+}
+
+const quantity = z.string().transform(Number);
+const rawLogs = z.array(
+  z
+    .object({
+      address: z.string(),
+      topics: z.array(z.string()),
+      data: z.string(),
+      blockNumber: quantity,
+      transactionIndex: quantity,
+      logIndex: quantity,
+    })
+    .transform(({ address, topics, data, blockNumber, transactionIndex, logIndex }) => ({
+      address,
+      topics,
+      data,
+      block: blockNumber,
+      transaction: transactionIndex,
+      log: logIndex,
+    })),
+);
+
+export async function getLogs(
+  provider: FailoverProvider,
+  filter: { address: string; topics: readonly (readonly string[])[] },
+  from: number,
+  to: number,
+): Promise<RawLog[]> {
+  if (from > to) return [];
+  const range = { fromBlock: `0x${from.toString(16)}`, toBlock: `0x${to.toString(16)}` };
+  return rawLogs.parse(await provider.send("eth_getLogs", [{ ...filter, ...range }]));
+}
+
+const segment = z.object({ to: z.int(), hash: z.string(), events: z.array(z.custom<PoolEvent>(isEvent)) });
+
+function isEvent(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "type" in value && "block" in value;
+}
+
+function reviveBigint(_key: string, value: unknown): unknown {
+  return typeof value === "string" && /^\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value;
+}

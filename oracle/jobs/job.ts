@@ -1,0 +1,16 @@
+import type { ContractTransaction } from "ethers";
+
+export const JOBS = ["submit-report", "vet", "register", "deposit", "top-up"] as const;
+export type JobName = (typeof JOBS)[number];
+
+/** One transaction that is due. */
+export interface Action {
+  readonly job: JobName;
+  /** what it does, for a person */
+  readonly description: string;
+  /** facts for the log */
+  readonly meta: Readonly<Record<string, unknown>>;
+  /** the SSV cluster it writes to: one such write is on its way at a time */
+  readonly writesCluster?: number;
+  readonly transaction: ContractTransaction;
+}

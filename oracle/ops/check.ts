@@ -1,0 +1,177 @@
+import { accessSync, constants, mkdirSync } from "node:fs";
+import axios from "axios";
+import { formatEther, type Signer } from "ethers";
+import { openKey, type Config, type Role } from "../config.js";
+import { connectPool, type PoolContracts } from "../execution/contracts.js";
+import { chainIdOf, FailoverProvider } from "../execution/provider.js";
+import { REPORT_VERSION } from "../report/report.js";
+import { BeaconNodes } from "../roles/beaconNodes.js";
+import { digestOf, domainSeparator, type Report } from "../signatures/messages.js";
+import { describeError, publicUrl, type ServiceLogger } from "./logging.js";
+
+export interface CheckResult {
+  readonly name: string;
+  readonly ok: boolean;
+  /** what was found; for a failure also what to do */
+  readonly detail: string;
+}
+
+const TIMEOUT_MS = 10_000;
+
+/** Everything that can be known before a first run. Never throws: what cannot be asked is a failure with its reason. */
+export async function runChecks(
+  config: Config,
+  logger: ServiceLogger,
+  environment: NodeJS.ProcessEnv,
+): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  const check = async (name: string, test: () => Promise<string> | string): Promise<void> => {
+    try {
+      results.push({ name, ok: true, detail: await test() });
+    } catch (error) {
+      results.push({ name, ok: false, detail: String(describeError(error).message) });
+    }
+  };
+
+  await check("data directory", () => {
+    mkdirSync(config.dataDir, { recursive: true });
+    accessSync(config.dataDir, constants.W_OK);
+    return config.dataDir;
+  });
+  for (const url of config.executionUrls) {
+    await check(`execution node ${publicUrl(url)}`, async () => {
+      const chainId = await chainIdOf(url);
+      return expectEqual("chain id", chainId, BigInt(config.chainId), "remove it from executionUrls or mend chainId");
+    });
+  }
+  const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
+  try {
+    const connected: PoolContracts[] = [];
+    await check("pool contracts", async () => {
+      const contracts = await connectPool(config.poolManager, provider);
+      connected.push(contracts);
+      return `registry ${contracts.addresses.registry}, reports ${contracts.addresses.reportOracle}, guardians ${contracts.addresses.guardians}`;
+    });
+    for (const contracts of connected) {
+      await checkContracts(config, contracts, check);
+      await checkBeacon(config, contracts, logger, check);
+      for (const role of config.roles) {
+        await check(`key of the ${role}`, () => checkKey(role, config, contracts, provider, environment));
+      }
+    }
+  } finally {
+    provider.destroy();
+  }
+  for (const url of config.collectors) {
+    await check(`collector ${publicUrl(url)}`, async () => {
+      const { status } = await axios.get(new URL("/health", url).href, {
+        timeout: TIMEOUT_MS,
+        validateStatus: () => true,
+      });
+      return `answers (HTTP ${status})`;
+    });
+  }
+  return results;
+}
+
+type Check = (name: string, test: () => Promise<string> | string) => Promise<void>;
+
+async function checkContracts(config: Config, contracts: PoolContracts, check: Check): Promise<void> {
+  const { chainId } = config;
+  const { reportOracle, guardians, poolManager, ssvViews, addresses, frames } = contracts;
+  const domains = { chainId, reportOracle: addresses.reportOracle, guardians: addresses.guardians };
+  await check("frames of PoolManager and ReportOracle", async () => {
+    const [pool, oracle] = await Promise.all([poolManager.frameConfig(), reportOracle.frameConfig()]);
+    expectEqual("frame configuration", String(oracle), String(pool), "the deployment is wrong: do not run");
+    return `${frames.slotsPerFrame} slots of ${frames.secondsPerSlot} seconds`;
+  });
+  await check("what oracles sign", async () => {
+    const report: Report = {
+      version: Number(REPORT_VERSION),
+      refSlot: 1,
+      beaconBlockRoot: `0x${"11".repeat(32)}`,
+      clBalance: 2n,
+      openPenalties: 3n,
+      withdrawnAtRef: 4n,
+      exited: [5, 6],
+    };
+    const onChain = await reportOracle.digest({ ...report, exited: [...report.exited] });
+    const ours = digestOf({ kind: "report", message: report }, domains);
+    return expectEqual("digest", ours, onChain, "update this program to the one the contracts were made for");
+  });
+  await check("what guardians sign", async () => {
+    const ours = domainSeparator("vetting", domains);
+    const onChain = await guardians.domainSeparator();
+    return expectEqual("domain separator", ours, onChain, "update this program to the one the contracts were made for");
+  });
+  await check("report version", async () => {
+    const frame = await reportOracle.lastFrame();
+    const version = await reportOracle.versionAt((frame + 1n) * frames.slotsPerFrame);
+    return expectEqual("version", version, REPORT_VERSION, "update this program");
+  });
+  await check("SSV version", async () => {
+    const version = await ssvViews.getVersion();
+    if (config.guardian.ssvVersions.includes(version)) return version;
+    throw new Error(
+      `SSV Network is ${version}, known are ${config.guardian.ssvVersions.join(", ")}: review what changed, then update guardian.ssvVersions.`,
+    );
+  });
+}
+
+async function checkBeacon(
+  config: Config,
+  contracts: PoolContracts,
+  logger: ServiceLogger,
+  check: Check,
+): Promise<void> {
+  const nodes = new BeaconNodes({
+    urls: config.beaconUrls,
+    chainId: config.chainId,
+    depositContract: contracts.addresses.depositContract,
+    frames: contracts.frames,
+    logger,
+  });
+  for (const client of nodes.clients) {
+    await check(`beacon node ${client.name}`, async () => {
+      await nodes.check(client);
+      const [{ genesisValidatorsRoot }, { isSyncing, isExecutionOffline }] = await Promise.all([
+        client.genesis(),
+        client.syncing(),
+      ]);
+      if (isSyncing || isExecutionOffline)
+        throw new Error("It is syncing or has no execution client: wait, or use another.");
+      return `genesis ${genesisValidatorsRoot}`;
+    });
+  }
+}
+
+async function checkKey(
+  role: Role,
+  config: Config,
+  { reportOracle, guardians }: PoolContracts,
+  provider: FailoverProvider,
+  environment: NodeJS.ProcessEnv,
+): Promise<string> {
+  const source = config.keys[role];
+  if (source === undefined) {
+    if (role === "keeper" && config.dryRun) return "none; not needed for a dry run";
+    throw new Error(`keys.${role} is not set: name the key's file or environment variable.`);
+  }
+  const signer: Signer = openKey(role, source, environment);
+  const address = await signer.getAddress();
+  if (role === "keeper") {
+    const balanceWei = await provider.getBalance(address);
+    if (balanceWei === 0n) throw new Error(`${address} has no ETH to pay for transactions: send it some.`);
+    return `${address} has ${formatEther(balanceWei)} ETH`;
+  }
+  const isSigner = await (role === "oracle" ? reportOracle : guardians).isSigner(address);
+  if (isSigner) return `${address} is a member's signer`;
+  throw new Error(
+    `${address} signs for no member: have governance admit the member, or the member's cold address call rotateSigner(${address}).`,
+  );
+}
+
+function expectEqual<T extends string | bigint>(what: string, actual: T, expected: T, fix: string): string {
+  if (actual === expected) return `${what} ${actual}`;
+  throw new Error(`The ${what} is ${actual}, expected is ${expected}: ${fix}.`);
+}

@@ -1,0 +1,26 @@
+import fastify, { type FastifyInstance } from "fastify";
+import type { Head } from "../clock.js";
+import type { Metrics } from "./metrics.js";
+
+/** What a service says of itself. */
+export interface Health {
+  readonly roles: readonly string[];
+  /** last head that every role has processed; null before the first */
+  readonly processedHead: Head | null;
+  /** what failed in the last round, by role */
+  readonly failures: Readonly<Record<string, string>>;
+}
+
+/** The service's own web server: health, metrics, and whatever its roles add before it listens. */
+export function createHttpServer(metrics: Metrics, health: () => Health): FastifyInstance {
+  const app = fastify({ forceCloseConnections: true });
+  app.get("/health", async (_request, reply) => {
+    const now = health();
+    const isHealthy = now.processedHead !== null && Object.keys(now.failures).length === 0;
+    return reply.status(isHealthy ? 200 : 503).send({ status: isHealthy ? "ok" : "failing", ...now });
+  });
+  app.get("/metrics", async (_request, reply) =>
+    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  );
+  return app;
+}

@@ -1,0 +1,89 @@
+import { SLOTS_PER_EPOCH } from "@lodestar/params";
+import { BeaconClient } from "../beacon/client.js";
+import { readVerifiedState, type VerifiedState } from "../beacon/readVerified.js";
+import type { Genesis } from "../beacon/schemas.js";
+import type { FrameConfig } from "../clock.js";
+import { ServiceError } from "../ops/errors.js";
+import type { ServiceLogger } from "../ops/logging.js";
+
+export interface BeaconNodesOptions {
+  readonly urls: readonly string[];
+  readonly chainId: number;
+  readonly depositContract: string;
+  readonly frames: FrameConfig;
+  readonly logger: ServiceLogger;
+}
+
+/**
+ * Several beacon nodes: one is asked until it fails or is caught lying, then the next. All must be of the chain the contracts were
+ * deployed for, and of one genesis; each is compared before its first use.
+ */
+export class BeaconNodes {
+  readonly clients: readonly BeaconClient[];
+  readonly #options: BeaconNodesOptions;
+  readonly #checked = new Set<BeaconClient>();
+  #genesis: Genesis | null = null;
+  #current = 0;
+
+  constructor(options: BeaconNodesOptions) {
+    this.#options = options;
+    this.clients = options.urls.map((url) => new BeaconClient(url));
+  }
+
+  /** Fork version that deposits are signed for. */
+  genesis(): Promise<Genesis> {
+    return this.#ask(async (client) => this.#genesis ?? client.genesis());
+  }
+
+  readState(blockRoot: string, pubkeys: ReadonlySet<string>): Promise<VerifiedState> {
+    return this.#ask((client) => readVerifiedState(client, blockRoot, { pubkeys }));
+  }
+
+  finalizedRoot(): Promise<string> {
+    return this.#ask(async (client) => (await client.finalityCheckpoints()).finalized.root);
+  }
+
+  /** Refuses a node of another chain; what it says about genesis must be what the first node said. */
+  async check(client: BeaconClient): Promise<void> {
+    const { chainId, depositContract, frames } = this.#options;
+    const [genesis, spec] = await Promise.all([client.genesis(), client.spec()]);
+    this.#genesis ??= genesis;
+    const expected: Record<string, unknown> = {
+      genesisTime: Number(frames.genesisTime),
+      genesisValidatorsRoot: this.#genesis.genesisValidatorsRoot,
+      genesisForkVersion: this.#genesis.genesisForkVersion,
+      secondsPerSlot: Number(frames.secondsPerSlot),
+      slotsPerEpoch: SLOTS_PER_EPOCH,
+      depositChainId: chainId,
+      depositContractAddress: depositContract.toLowerCase(),
+    };
+    const actual: Record<string, unknown> = { ...spec, ...genesis };
+    for (const [field, value] of Object.entries(expected)) {
+      if (actual[field] === value) continue;
+      throw new ServiceError(
+        "WrongChain",
+        `The beacon node ${client.name} has ${field} ${String(actual[field])}, expected is ${String(value)}: it is of another chain than the ` +
+          "contracts or the other beacon nodes (or preset is wrong). Mend beaconUrls or preset.",
+        { node: client.name, field, actual: actual[field], expected: value },
+      );
+    }
+    this.#checked.add(client);
+  }
+
+  async #ask<T>(question: (client: BeaconClient) => Promise<T>): Promise<T> {
+    let failure: unknown;
+    for (let tries = 0; tries < this.clients.length; tries++) {
+      const client = this.clients[this.#current];
+      if (client === undefined) break;
+      try {
+        if (!this.#checked.has(client)) await this.check(client);
+        return await question(client);
+      } catch (error) {
+        failure = error;
+        this.#options.logger.warn({ node: client.name, error }, "beacon node failed or lied; trying the next one");
+        this.#current = (this.#current + 1) % this.clients.length;
+      }
+    }
+    throw failure;
+  }
+}

@@ -1,0 +1,254 @@
+import { dataSlice, getAddress, toBeHex, type Signer } from "ethers";
+import type { VerifiedState } from "../beacon/readVerified.js";
+import { slotAt, type Head } from "../clock.js";
+import type { Config } from "../config.js";
+import { beaconRootAt } from "../execution/beaconRoots.js";
+import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
+import { readDeposits, type DepositsSeen } from "../execution/deposits.js";
+import { readHead, readHeadByHash } from "../execution/provider.js";
+import { chainHead, remaining, type BatchView, type ClusterView } from "../execution/registryView.js";
+import { ServiceError } from "../ops/errors.js";
+import type { ServiceLogger } from "../ops/logging.js";
+import type { Metrics } from "../ops/metrics.js";
+import {
+  depositKeysHash,
+  linkToBytes32,
+  sign,
+  type DepositApproval,
+  type SignedMessage,
+  type SigningDomains,
+} from "../signatures/messages.js";
+import { pushSignatures } from "../signatures/push.js";
+import { anchorNumber, judgeCluster, type SSVCode } from "./approval.js";
+import type { BeaconNodes } from "./beaconNodes.js";
+import { judgeBatch, type DepositRules, type Refusal } from "./vetting.js";
+
+export interface GuardianParts {
+  readonly chain: ChainReader;
+  readonly beacon: BeaconNodes;
+  readonly signer: Signer;
+  readonly domains: SigningDomains;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly logger: ServiceLogger;
+}
+
+/** EIP-1967: where a proxy keeps the address of its implementation. */
+const IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc";
+
+/** One guardian: at each head it judges what waits for a guardian's word, and sends its word as long as it holds. */
+export class GuardianRole {
+  readonly #parts: GuardianParts;
+  #state: { blockRoot: string; pubkeys: ReadonlySet<string>; state: VerifiedState } | null = null;
+  /** signed vettings by batch and approval epoch */
+  readonly #vetted = new Map<string, SignedMessage>();
+  /** signed approvals by what they say */
+  #approvals = new Map<string, SignedMessage>();
+  /** refusals already logged: each is said once as long as it lasts */
+  #said = new Set<string>();
+
+  constructor(parts: GuardianParts) {
+    this.#parts = parts;
+  }
+
+  async processHead(head: Head): Promise<void> {
+    const { chain, config, metrics, logger } = this.#parts;
+    const { guardians } = chain.contracts;
+    const at = { blockTag: head.hash };
+    const [view, approvalEpoch, pausedUntil] = await Promise.all([
+      chain.view(head),
+      guardians.approvalEpoch(at),
+      guardians.depositsPausedUntil(at),
+    ]);
+    const refusals: Refusal[] = [];
+    const messages = await this.#vet(view, approvalEpoch, refusals);
+    if (pausedUntil <= BigInt(head.timestamp)) {
+      messages.push(...(await this.#approve(view, approvalEpoch, refusals)));
+    }
+    this.#say(refusals);
+    await pushSignatures(config.collectors, messages, metrics, logger);
+  }
+
+  async #vet(view: ChainView, approvalEpoch: bigint, refusals: Refusal[]): Promise<SignedMessage[]> {
+    const messages: SignedMessage[] = [];
+    for (const account of view.registry.accounts.values()) {
+      let queuedBefore = 0;
+      for (const batch of account.queue) {
+        if (!batch.vetted) {
+          const signed = await this.#vetBatch(view, batch, queuedBefore, approvalEpoch, refusals);
+          if (signed !== null) messages.push(signed);
+        }
+        queuedBefore += remaining(batch).length;
+      }
+    }
+    return messages;
+  }
+
+  async #vetBatch(
+    view: ChainView,
+    batch: BatchView,
+    queuedBefore: number,
+    approvalEpoch: bigint,
+    refusals: Refusal[],
+  ): Promise<SignedMessage | null> {
+    const { signer, domains, metrics, logger } = this.#parts;
+    const { account, batch: id } = batch;
+    const head = linkToBytes32(chainHead(batch.cluster, batch.entries));
+    const key = `${account}:${id}:${head}:${approvalEpoch}`;
+    const earlier = this.#vetted.get(key);
+    if (earlier !== undefined) return earlier;
+    const cluster = view.registry.clusters.get(batch.cluster);
+    const state = await this.#finalizedState(view);
+    if (cluster === undefined || state === null) return null;
+    const found = judgeBatch({
+      batch,
+      cluster,
+      owner: ownerOf(view.registry, cluster),
+      queuedBefore,
+      view,
+      state,
+      rules: await this.#rules(),
+    });
+    refusals.push(...found);
+    if (found.length > 0) return null;
+    const signed = await sign(
+      { kind: "vetting", message: { account, batch: id, head, approvalEpoch } },
+      domains,
+      signer,
+    );
+    this.#vetted.set(key, signed);
+    metrics.guardianApprovals.inc({ kind: "vetting" });
+    logger.info({ account, batch: id, cluster: batch.cluster, validators: batch.entries.length }, "vetted a batch");
+    return signed;
+  }
+
+  async #approve(view: ChainView, approvalEpoch: bigint, refusals: Refusal[]): Promise<SignedMessage[]> {
+    const { chain, metrics } = this.#parts;
+    const waiting = [...view.registry.validators.values()].filter(({ status }) => status === "registered");
+    const clusters = [...new Set(waiting.map(({ cluster }) => cluster))].flatMap(
+      (id) => view.registry.clusters.get(id) ?? [],
+    );
+    const approvals = new Map<string, SignedMessage>();
+    const state = clusters.length === 0 ? null : await this.#finalizedState(view);
+    if (state !== null) {
+      const { provider, contracts } = chain;
+      const at = { blockTag: view.head.hash };
+      const [deposits, depositableWei, ssv, rules] = await Promise.all([
+        readDeposits(provider, contracts, state.executionBlock, view.head),
+        contracts.poolManager.depositableEther(at),
+        this.#ssvCode(view.head),
+        this.#rules(),
+      ]);
+      for (const cluster of clusters) {
+        const snapshot = await chain.clusterSnapshot(view, cluster);
+        const funds = await chain.clusterFunds(view, cluster, snapshot);
+        const limits = this.#limits();
+        const judgement = judgeCluster({ cluster, funds, view, state, deposits, depositableWei, rules, limits, ssv });
+        refusals.push(...judgement.refusals);
+        const { active, attesting } = judgement.participation;
+        if (active > 0) metrics.clusterAttesting.set({ cluster: cluster.cluster }, attesting / active);
+        await this.#approveFirst(view.head, cluster, judgement.fit, deposits, approvalEpoch, approvals);
+      }
+    }
+    this.#approvals = approvals;
+    return [...approvals.values()];
+  }
+
+  /** One approval for each prefix, so that the keeper can send what a quorum agrees on. */
+  async #approveFirst(
+    head: Head,
+    { cluster }: ClusterView,
+    fit: readonly { readonly id: number; readonly publicKey: string; readonly depositSignature: string }[],
+    deposits: DepositsSeen,
+    approvalEpoch: bigint,
+    approvals: Map<string, SignedMessage>,
+  ): Promise<void> {
+    const { chain, signer, domains, metrics, logger } = this.#parts;
+    const number = anchorNumber(head.number, deposits);
+    const anchor = number === null || fit.length === 0 ? null : await readHead(chain.provider, number);
+    if (anchor === null) return;
+    for (let count = 1; count <= fit.length; count++) {
+      const some = fit.slice(0, count);
+      const message: DepositApproval = {
+        cluster,
+        ids: some.map(({ id }) => id),
+        keysHash: depositKeysHash(some),
+        approvalEpoch,
+        blockNumber: BigInt(anchor.number),
+        blockHash: anchor.hash,
+        depositCount: deposits.count,
+      };
+      const key = `${message.keysHash}:${cluster}:${approvalEpoch}:${anchor.hash}:${deposits.count}`;
+      const earlier = this.#approvals.get(key);
+      if (earlier === undefined) {
+        metrics.guardianApprovals.inc({ kind: "deposit" });
+        logger.info({ cluster, ids: message.ids, anchor: anchor.number }, "approved a deposit");
+      }
+      approvals.set(key, earlier ?? (await sign({ kind: "deposit", message }, domains, signer)));
+    }
+  }
+
+  /** The newest finalised state, verified against the root that the chain itself has for it; read again when there are new keys. */
+  async #finalizedState(view: ChainView): Promise<VerifiedState | null> {
+    const { chain, beacon, logger } = this.#parts;
+    const { provider, contracts } = chain;
+    if (view.finalized === null) return null;
+    const slot = slotAt(contracts.frames, view.finalized.timestamp);
+    const root = slot === 0 ? null : await beaconRootAt(provider, contracts.frames, slot, view.head);
+    if (root === null) {
+      logger.debug({ slot }, "the chain has not finalised a block yet; nothing can be vetted or approved");
+      return null;
+    }
+    const pubkeys = new Set(view.registry.uses.keys());
+    if (this.#state?.blockRoot === root && [...pubkeys].every((key) => this.#state?.pubkeys.has(key)))
+      return this.#state.state;
+    const state = await beacon.readState(root, pubkeys);
+    // the execution block it commits to is where the deposits since then begin
+    if ((await readHeadByHash(provider, state.executionBlock.hash)) === null) {
+      throw new ServiceError(
+        "HeadMoved",
+        "The execution node does not have the finalised block; the next round tries again.",
+        {
+          blockHash: state.executionBlock.hash,
+        },
+      );
+    }
+    this.#state = { blockRoot: root, pubkeys, state };
+    return state;
+  }
+
+  async #rules(): Promise<DepositRules> {
+    const { chain, beacon } = this.#parts;
+    const { genesisForkVersion } = await beacon.genesis();
+    return { withdrawalCredentials: chain.contracts.withdrawalCredentials, genesisForkVersion };
+  }
+
+  #limits(): { minRunwayBlocks: bigint; ssvVersions: readonly string[]; ssvImplementation: string | null } {
+    const { minRunwayBlocks, ssvVersions, ssvImplementation } = this.#parts.config.guardian;
+    return { minRunwayBlocks: BigInt(minRunwayBlocks), ssvVersions, ssvImplementation: ssvImplementation ?? null };
+  }
+
+  async #ssvCode(head: Head): Promise<SSVCode> {
+    const { provider, contracts } = this.#parts.chain;
+    const [version, word] = await Promise.all([
+      contracts.ssvViews.getVersion({ blockTag: head.hash }),
+      provider.getStorage(contracts.addresses.ssvNetwork, IMPLEMENTATION_SLOT, head.hash),
+    ]);
+    return { version, implementation: getAddress(dataSlice(toBeHex(word, 32), 12)) };
+  }
+
+  #say(refusals: readonly Refusal[]): void {
+    const { metrics, logger } = this.#parts;
+    const now = new Set<string>();
+    for (const refusal of refusals) {
+      const { reason, message, publicKey, alert } = refusal;
+      const key = `${reason}:${publicKey ?? ""}:${message}`;
+      now.add(key);
+      if (this.#said.has(key)) continue;
+      metrics.guardianRefusals.inc({ reason });
+      if (alert === true) metrics.alerts.inc({ reason });
+      logger[alert === true ? "alert" : "warn"]({ reason, publicKey }, `refused to sign: ${message}`);
+    }
+    this.#said = now;
+  }
+}

@@ -1,0 +1,194 @@
+import type { Signer } from "ethers";
+import { latestRefSlot, type Head } from "../clock.js";
+import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
+import { depositAction, planDeposit } from "../jobs/deposit.js";
+import type { Action } from "../jobs/job.js";
+import { planRegister, registerAction } from "../jobs/register.js";
+import { Sender } from "../jobs/sender.js";
+import { planReport, reportAction } from "../jobs/submitReport.js";
+import { planTopUp, topUpAction } from "../jobs/topUp.js";
+import { planVet, vetAction } from "../jobs/vet.js";
+import { ServiceError } from "../ops/errors.js";
+import type { ServiceLogger } from "../ops/logging.js";
+import type { Metrics } from "../ops/metrics.js";
+import type { SigningDomains } from "../signatures/messages.js";
+import { disagreements, type SignatureStore } from "../signatures/store.js";
+import { runwayBlocks, type Cluster } from "../ssv/cluster.js";
+
+export interface KeeperParts {
+  readonly chain: ChainReader;
+  /** null for a dry run */
+  readonly signer: Signer | null;
+  readonly domains: SigningDomains;
+  readonly store: SignatureStore;
+  readonly metrics: Metrics;
+  readonly logger: ServiceLogger;
+}
+
+const NO_ROOT = `0x${"00".repeat(32)}`;
+
+/** Sends what is due. Everything is worked out anew from the chain and the collected signatures at every head. */
+export class KeeperRole {
+  readonly #parts: KeeperParts;
+  readonly #sender: Sender;
+  /** disagreements already logged */
+  #said = new Set<string>();
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts;
+    this.#sender = new Sender(parts.chain.provider, parts.signer, parts.metrics, parts.logger);
+  }
+
+  /** Tells the collector who may sign for what at this head, before members push for it. */
+  async updateCollector(head: Head): Promise<void> {
+    const { chain, domains, store } = this.#parts;
+    const { reportOracle, guardians, frames } = chain.contracts;
+    const at = { blockTag: head.hash };
+    const [oracleSet, guardianSet, approvalEpoch] = await Promise.all([
+      reportOracle.members(at),
+      guardians.members(at),
+      guardians.approvalEpoch(at),
+    ]);
+    const completed = latestRefSlot(frames, head.timestamp);
+    const running = (completed ?? -1) + Number(frames.slotsPerFrame);
+    store.update({
+      domains,
+      oracles: new Set(oracleSet.signers),
+      guardians: new Set(guardianSet.signers),
+      refSlots: completed === null ? [running] : [completed, running],
+      approvalEpoch,
+    });
+  }
+
+  async processHead(head: Head): Promise<void> {
+    await this.updateCollector(head);
+    const { chain } = this.#parts;
+    const view = await chain.view(head);
+    if (!(await this.#sender.openRound(head))) return;
+    for (const action of await this.#due(view)) await this.#sender.send(action);
+  }
+
+  async #due(view: ChainView): Promise<Action[]> {
+    return [
+      ...(await this.#reports(view)),
+      ...(await this.#vettings(view)),
+      ...(await this.#deposits(view)),
+      ...(await this.#registrations(view)),
+      ...(await this.#topUps(view)),
+    ];
+  }
+
+  async #reports({ head }: ChainView): Promise<Action[]> {
+    const { chain, store } = this.#parts;
+    const { reportOracle } = chain.contracts;
+    const at = { blockTag: head.hash };
+    const [{ refSlot, done, beaconBlockRoot }, { quorum }] = await Promise.all([
+      reportOracle.reportable(at),
+      reportOracle.members(at),
+    ]);
+    const collected = store.reports(Number(refSlot));
+    for (const { signer, field, theirs, majority } of disagreements(collected)) {
+      const key = `${refSlot}:${signer}:${field}:${theirs}`;
+      if (this.#said.has(key)) continue;
+      this.#said.add(key);
+      this.#parts.metrics.reportDisagreements.inc({ field });
+      this.#parts.logger.error(
+        { refSlot, signer, field, theirs, majority },
+        "a member's report differs from the others'",
+      );
+    }
+    const plan = planReport({ done, rootKnown: beaconBlockRoot !== NO_ROOT, quorum: Number(quorum), collected });
+    return plan === null ? [] : [await reportAction(plan, chain.contracts)];
+  }
+
+  async #vettings({ head, registry }: ChainView): Promise<Action[]> {
+    const { chain, store } = this.#parts;
+    const { quorum } = await chain.contracts.guardians.members({ blockTag: head.hash });
+    const collected = store.vettings.bind(store);
+    const plans = planVet({ registry, quorum: Number(quorum), collected });
+    return Promise.all(plans.map((plan) => vetAction(plan, chain.contracts)));
+  }
+
+  async #deposits({ head, registry }: ChainView): Promise<Action[]> {
+    const { chain, store } = this.#parts;
+    const { guardians, poolManager, depositContract } = chain.contracts;
+    const at = { blockTag: head.hash };
+    const [{ quorum }, pausedUntil, depositableWei, count] = await Promise.all([
+      guardians.members(at),
+      guardians.depositsPausedUntil(at),
+      poolManager.depositableEther(at),
+      depositContract.get_deposit_count(at),
+    ]);
+    const plan = planDeposit({
+      headNumber: head.number,
+      depositsPaused: pausedUntil > BigInt(head.timestamp),
+      depositCount: Buffer.from(count.slice(2), "hex").readBigUInt64LE(),
+      depositableWei,
+      registry,
+      quorum: Number(quorum),
+      collected: store.deposits.bind(store),
+    });
+    return plan === null ? [] : [await depositAction(plan, chain.contracts)];
+  }
+
+  async #registrations(view: ChainView): Promise<Action[]> {
+    const { chain, logger } = this.#parts;
+    const { registry, reserve } = chain.contracts;
+    const at = { blockTag: view.head.hash };
+    const [next, reserveWei] = await Promise.all([registry.nextRegistration(at), reserve.balance(at)]);
+    const cluster = view.registry.clusters.get(Number(next.cluster));
+    if (next.count === 0n || cluster === undefined) return [];
+    const { burnPerValidator } = await registry.cluster(next.cluster, at);
+    const plan = planRegister({
+      next: { cluster: Number(next.cluster), count: Number(next.count) },
+      registry: view.registry,
+      reserveWei,
+      costWei: await reserve.registrationCost(burnPerValidator, 1, at),
+    });
+    if (plan === null) {
+      logger.warn(
+        { cluster: cluster.cluster, reserveWei: reserveWei.toString() },
+        "a registration is due and cannot be paid: fund the reserve",
+      );
+      return [];
+    }
+    const snapshot = await this.#snapshot(view, cluster.cluster);
+    return snapshot === null ? [] : [await registerAction(plan, snapshot, chain.contracts)];
+  }
+
+  async #topUps(view: ChainView): Promise<Action[]> {
+    const { chain, metrics } = this.#parts;
+    const at = { blockTag: view.head.hash };
+    const [{ lowBlocks }, reserveWei] = await Promise.all([
+      chain.contracts.reserve.runway(at),
+      chain.contracts.reserve.balance(at),
+    ]);
+    const actions: Action[] = [];
+    for (const cluster of view.registry.clusters.values()) {
+      const snapshot = await this.#snapshot(view, cluster.cluster);
+      if (snapshot === null || snapshot.validatorCount === 0n) continue;
+      const funds = await chain.clusterFunds(view, cluster, snapshot);
+      const runway = runwayBlocks(funds);
+      if (runway !== null) metrics.clusterRunway.set({ cluster: cluster.cluster }, Number(runway));
+      const plan = planTopUp({ cluster, snapshot, funds, lowBlocks, reserveWei });
+      if (plan !== null) actions.push(await topUpAction(plan, chain.contracts));
+    }
+    return actions;
+  }
+
+  /** Null when the events lag behind SSV's storage: whatever writes to the cluster waits for the next round. */
+  async #snapshot(view: ChainView, id: number): Promise<Cluster | null> {
+    const cluster = view.registry.clusters.get(id);
+    if (cluster === undefined) return null;
+    try {
+      return await this.#parts.chain.clusterSnapshot(view, cluster);
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === "SnapshotStale")) throw error;
+      this.#parts.logger.warn(
+        { cluster: id, owner: ownerOf(view.registry, cluster), error },
+        "retrying at the next head",
+      );
+      return null;
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import type { Signer } from "ethers";
+import type { Config } from "../config.js";
+import { latestRefSlot, type Head } from "../clock.js";
+import type { ChainReader, ChainView } from "../execution/chain.js";
+import { registryView } from "../execution/registryView.js";
+import { ServiceError } from "../ops/errors.js";
+import type { ServiceLogger } from "../ops/logging.js";
+import type { Metrics } from "../ops/metrics.js";
+import { computeReport, REPORT_VERSION, type RegistryKey } from "../report/report.js";
+import type { SigningJournal } from "../signatures/journal.js";
+import {
+  digestOf,
+  domainSeparator,
+  sign,
+  type Report,
+  type SignedMessage,
+  type SigningDomains,
+} from "../signatures/messages.js";
+import { pushSignatures } from "../signatures/push.js";
+import type { BeaconNodes } from "./beaconNodes.js";
+import { readWithdrawn, referenceBlock, type WithdrawnRecords } from "./reference.js";
+
+export interface OracleParts {
+  readonly chain: ChainReader;
+  readonly beacon: BeaconNodes;
+  readonly signer: Signer;
+  readonly domains: SigningDomains;
+  readonly journal: SigningJournal;
+  readonly records: WithdrawnRecords;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly logger: ServiceLogger;
+}
+
+/** What the chain says about the report that is due. */
+export interface ReportSituation {
+  readonly refSlot: number | null;
+  readonly done: boolean;
+  /** root of the reference block as the ReportOracle finds it; null while EIP-4788 does not answer */
+  readonly beaconBlockRoot: string | null;
+  readonly version: bigint;
+  /** execution block of the reference block, and the last finalised one */
+  readonly referenceNumber: number | null;
+  readonly finalizedNumber: number | null;
+}
+
+export type ReportDecision =
+  | { readonly action: "nothing" }
+  | { readonly action: "wait"; readonly reason: "NoRoot" | "NotFinal" }
+  | { readonly action: "abstain"; readonly reason: "UnknownVersion" }
+  | { readonly action: "sign"; readonly refSlot: number; readonly beaconBlockRoot: string };
+
+export function decideReport(situation: ReportSituation): ReportDecision {
+  const { refSlot, done, beaconBlockRoot, version, referenceNumber, finalizedNumber } = situation;
+  if (refSlot === null || done) return { action: "nothing" };
+  if (version !== REPORT_VERSION) return { action: "abstain", reason: "UnknownVersion" };
+  if (beaconBlockRoot === null) return { action: "wait", reason: "NoRoot" };
+  if (referenceNumber === null || finalizedNumber === null || finalizedNumber < referenceNumber) {
+    return { action: "wait", reason: "NotFinal" };
+  }
+  return { action: "sign", refSlot, beaconBlockRoot };
+}
+
+/** The deposited validators as the registry had them at a block. */
+export function registryKeysAt(view: ChainView, block: number): RegistryKey[] {
+  const registry = registryView(view.events.filter((event) => event.block <= block));
+  return [...registry.validators.values()]
+    .filter(({ status }) => status === "deposited")
+    .map(({ id, publicKey, cluster, exited }) => ({ id, pubkey: publicKey, cluster, isExited: exited }));
+}
+
+const NO_ROOT = `0x${"00".repeat(32)}`;
+
+/** One oracle member: at each head it signs the report that is due, once its figures are final, and sends it until it is accepted. */
+export class OracleRole {
+  readonly #parts: OracleParts;
+  #signed: { refSlot: number; message: SignedMessage } | null = null;
+
+  constructor(parts: OracleParts) {
+    this.#parts = parts;
+  }
+
+  async processHead(head: Head): Promise<void> {
+    const { chain, config, metrics, logger } = this.#parts;
+    const { contracts, provider } = chain;
+    const refSlot = latestRefSlot(contracts.frames, head.timestamp);
+    if (refSlot === null) return;
+    const reference = await referenceBlock(provider, contracts.frames, refSlot, head);
+    // whatever becomes of the report, this must be written down while nodes have the state
+    if (this.#parts.records.get(reference.hash) === undefined) {
+      this.#parts.records.put(reference.hash, await readWithdrawn(provider, contracts, reference.hash));
+    }
+    const at = { blockTag: head.hash };
+    const [reportable, version, view] = await Promise.all([
+      contracts.reportOracle.reportable(at),
+      contracts.reportOracle.versionAt(refSlot, at),
+      chain.view(head),
+    ]);
+    const decision = decideReport({
+      refSlot: Number(reportable.refSlot),
+      done: reportable.done,
+      beaconBlockRoot: reportable.beaconBlockRoot === NO_ROOT ? null : reportable.beaconBlockRoot,
+      version,
+      referenceNumber: reference.number,
+      finalizedNumber: view.finalized?.number ?? null,
+    });
+    if (decision.action === "abstain") {
+      metrics.reportAbstentions.inc({ reason: decision.reason });
+      logger.error(
+        { refSlot, version },
+        "the report's version is not one this program knows: update it to go on reporting",
+      );
+    }
+    if (decision.action === "wait") logger.debug({ refSlot, reason: decision.reason }, "the report cannot be made yet");
+    if (decision.action !== "sign") return;
+    if (this.#signed?.refSlot !== decision.refSlot) {
+      const message = await this.#sign(view, decision.refSlot, decision.beaconBlockRoot);
+      this.#signed = { refSlot: decision.refSlot, message };
+    }
+    await pushSignatures(config.collectors, [this.#signed.message], metrics, logger);
+  }
+
+  async #sign(view: ChainView, refSlot: number, root: string): Promise<SignedMessage> {
+    const { domains, signer, journal, metrics, logger } = this.#parts;
+    const report = await this.#compute(view, refSlot, root);
+    const message = { kind: "report", message: report } as const;
+    journal.record({
+      signer: await signer.getAddress(),
+      domain: domainSeparator("report", domains),
+      refSlot,
+      digest: digestOf(message, domains),
+    });
+    const signed = await sign(message, domains, signer);
+    metrics.reportsSigned.inc();
+    logger.info(
+      { refSlot, clBalance: report.clBalance.toString(), withdrawnAtRef: report.withdrawnAtRef.toString() },
+      "signed the report",
+    );
+    return signed;
+  }
+
+  async #compute(view: ChainView, refSlot: number, root: string): Promise<Report> {
+    const { chain, beacon, records, metrics, logger } = this.#parts;
+    const { contracts } = chain;
+    const pubkeys = new Set([...view.registry.validators.values()].map(({ publicKey }) => publicKey));
+    const [state, genesis] = await Promise.all([beacon.readState(root, pubkeys), beacon.genesis()]);
+    const { hash, number } = state.executionBlock;
+    const withdrawnAtRefWei = records.get(hash) ?? (await this.#readLate(hash));
+    const { report, warnings } = computeReport({
+      refSlot: BigInt(refSlot),
+      state,
+      registry: registryKeysAt(view, number),
+      withdrawalVault: contracts.addresses.withdrawalVault,
+      genesisForkVersion: genesis.genesisForkVersion,
+      withdrawnAtRefWei,
+    });
+    for (const { code, id, message } of warnings) {
+      const level = code === "EXITED_WITH_BALANCE" ? "warn" : "alert";
+      if (level === "alert") metrics.alerts.inc({ reason: code });
+      logger[level]({ code, id }, message);
+    }
+    return {
+      version: Number(report.version),
+      refSlot,
+      beaconBlockRoot: report.beaconBlockRoot,
+      clBalance: report.clBalanceWei,
+      openPenalties: report.openPenaltiesWei,
+      withdrawnAtRef: report.withdrawnAtRefWei,
+      exited: report.exited.map(Number),
+    };
+  }
+
+  /** The reference block was reorganised after its figure was written down: the node may still have the state of the final one. */
+  async #readLate(hash: string): Promise<bigint> {
+    const { chain, records, metrics } = this.#parts;
+    try {
+      const withdrawnWei = await readWithdrawn(chain.provider, chain.contracts, hash);
+      records.put(hash, withdrawnWei);
+      return withdrawnWei;
+    } catch (cause) {
+      metrics.reportAbstentions.inc({ reason: "NoRecord" });
+      throw new ServiceError(
+        "RecordMissing",
+        `The vault's balance at the reference block ${hash} was not recorded and no execution node has its state any more. This member ` +
+          "abstains from this frame; the next one needs nothing.",
+        { hash },
+        cause,
+      );
+    }
+  }
+}

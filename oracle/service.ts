@@ -1,0 +1,291 @@
+import path from "node:path";
+import type { Signer } from "ethers";
+import { schedule, type ScheduledTask } from "node-cron";
+import type { EventSubscription } from "./beacon/client.js";
+import type { Head } from "./clock.js";
+import { openKey, type Config, type Role } from "./config.js";
+import { ChainReader } from "./execution/chain.js";
+import { connectPool } from "./execution/contracts.js";
+import { EventStore } from "./execution/eventStore.js";
+import { FailoverProvider, readHead } from "./execution/provider.js";
+import { ConfigError, ServiceError } from "./ops/errors.js";
+import { createHttpServer } from "./ops/http.js";
+import { createLogger, describeError, type ServiceLogger } from "./ops/logging.js";
+import { createMetrics } from "./ops/metrics.js";
+import { BeaconNodes } from "./roles/beaconNodes.js";
+import { GuardianRole } from "./roles/guardian.js";
+import { KeeperRole } from "./roles/keeper.js";
+import { OracleRole } from "./roles/oracle.js";
+import { WithdrawnRecords } from "./roles/reference.js";
+import { registerCollector } from "./signatures/collector.js";
+import { SigningJournal } from "./signatures/journal.js";
+import type { SigningDomains } from "./signatures/messages.js";
+import { SignatureStore } from "./signatures/store.js";
+
+export interface ServiceOptions {
+  /** Ends the service. */
+  readonly signal?: AbortSignal;
+  readonly logger?: ServiceLogger;
+  /** Keys that are not in a file or the environment. */
+  readonly signers?: Readonly<Partial<Record<Role, Signer>>>;
+  readonly environment?: NodeJS.ProcessEnv;
+  /** False: heads are processed when `sync` is called and never otherwise. */
+  readonly follow?: boolean;
+}
+
+export interface RoleFailure {
+  readonly role: Role;
+  readonly error: unknown;
+}
+
+export interface Round {
+  readonly head: Head;
+  /** roles that could not do their part; they try again at the next head, or when asked again */
+  readonly failures: readonly RoleFailure[];
+}
+
+export interface Service {
+  /** where it serves health, metrics and, as a keeper, takes signatures */
+  readonly url: string;
+  readonly roles: readonly Role[];
+  /** last head that all roles have processed */
+  readonly processedHead: Head | null;
+  /** Resolves when everything that the current head asks of this service is done. */
+  sync(): Promise<Round>;
+  stop(): Promise<void>;
+}
+
+interface RunningRole {
+  readonly role: Role;
+  readonly processHead: (head: Head) => Promise<void>;
+}
+
+/** Starts the roles of a configuration. Nothing is global: a process may run any number of services. */
+export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
+  const logger = options.logger ?? createLogger(config.logLevel);
+  const metrics = createMetrics();
+  const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
+  const contracts = await connectPool(config.poolManager, provider);
+  const { registry, ssvNetwork } = contracts.addresses;
+  const { chainId, dataDir } = config;
+  const events = new EventStore({
+    provider,
+    chainId,
+    registry,
+    ssvNetwork,
+    fromBlock: config.logsFromBlock,
+    dataDir,
+    logger,
+  });
+  const chain = new ChainReader(provider, contracts, events);
+  const beacon = new BeaconNodes({
+    urls: config.beaconUrls,
+    chainId,
+    depositContract: contracts.addresses.depositContract,
+    frames: contracts.frames,
+    logger,
+  });
+  const { reportOracle, guardians } = contracts.addresses;
+  const domains: SigningDomains = { chainId, reportOracle, guardians };
+  const signerOf = (role: Role): Signer => signerFor(role, config, options);
+  const shared = { chain, beacon, domains, config, metrics };
+  const store = new SignatureStore();
+  const app = createHttpServer(metrics, () => service.health);
+  const running: RunningRole[] = [];
+
+  // members before the keeper, which then sends what they have just signed
+  if (config.roles.includes("oracle")) {
+    const role = new OracleRole({
+      ...shared,
+      signer: signerOf("oracle"),
+      journal: new SigningJournal(dataDir),
+      records: new WithdrawnRecords(dataDir),
+      logger: logger.child({ role: "oracle" }),
+    });
+    running.push({ role: "oracle", processHead: (head) => role.processHead(head) });
+  }
+  if (config.roles.includes("guardian")) {
+    const role = new GuardianRole({
+      ...shared,
+      signer: signerOf("guardian"),
+      logger: logger.child({ role: "guardian" }),
+    });
+    running.push({ role: "guardian", processHead: (head) => role.processHead(head) });
+  }
+  let keeper: KeeperRole | null = null;
+  if (config.roles.includes("keeper")) {
+    const role = new KeeperRole({
+      ...shared,
+      signer: config.dryRun ? null : signerOf("keeper").connect(provider),
+      store,
+      logger: logger.child({ role: "keeper" }),
+    });
+    keeper = role;
+    running.push({ role: "keeper", processHead: (head) => role.processHead(head) });
+    registerCollector(app, store, metrics, logger.child({ role: "keeper" }));
+  }
+
+  const service = new RunningService({ config, provider, beacon, running, keeper, metrics, logger, app });
+  await service.start(options);
+  return service;
+}
+
+function signerFor(role: Role, { keys }: Config, { signers, environment }: ServiceOptions): Signer {
+  const given = signers?.[role];
+  if (given !== undefined) return given;
+  const source = keys[role];
+  if (source !== undefined) return openKey(role, source, environment ?? process.env);
+  throw new ConfigError(
+    "ConfigInvalid",
+    `keys.${role}: the role ${role} needs a key; name its file or environment variable.`,
+    {
+      role,
+    },
+  );
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly provider: FailoverProvider;
+  readonly beacon: BeaconNodes;
+  readonly running: readonly RunningRole[];
+  readonly keeper: KeeperRole | null;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly logger: ServiceLogger;
+  readonly app: ReturnType<typeof createHttpServer>;
+}
+
+class RunningService implements Service {
+  url = "";
+  readonly #parts: Parts;
+  readonly #stopped = new AbortController();
+  #last: Round | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  #isTriggered = false;
+  #poll: NodeJS.Timeout | undefined;
+  #heartbeat: ScheduledTask | undefined;
+  #subscriptions: EventSubscription[] = [];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  get roles(): readonly Role[] {
+    return this.#parts.config.roles;
+  }
+
+  get processedHead(): Head | null {
+    return this.#last?.head ?? null;
+  }
+
+  get health(): { roles: readonly Role[]; processedHead: Head | null; failures: Record<string, string> } {
+    const failures = (this.#last?.failures ?? []).map(({ role, error }) => [
+      role,
+      String(describeError(error).message),
+    ]);
+    return {
+      roles: this.roles,
+      processedHead: this.processedHead,
+      failures: Object.fromEntries(failures) as Record<string, string>,
+    };
+  }
+
+  async start({ signal, follow = true }: ServiceOptions): Promise<void> {
+    const { config, app, keeper, logger, beacon } = this.#parts;
+    // members may push before the first round
+    if (keeper !== null) await keeper.updateCollector(await this.#head());
+    this.url = await app.listen({ host: config.listen.host, port: config.listen.port });
+    logger.info(
+      { roles: config.roles, url: this.url, dryRun: config.dryRun, dataDir: path.resolve(config.dataDir) },
+      "started",
+    );
+    signal?.addEventListener("abort", () => {
+      this.stop().catch((error: unknown) => {
+        logger.error({ error }, "stopping failed");
+      });
+    });
+    if (!follow) return;
+    this.#poll = setInterval(() => {
+      this.#trigger();
+    }, config.pollSeconds * 1_000);
+    this.#heartbeat = schedule("* * * * *", () => {
+      logger.info({ processedHead: this.processedHead }, "alive");
+    });
+    this.#subscriptions = beacon.clients.map((client) =>
+      client.subscribe({
+        onHead: () => {
+          this.#trigger();
+        },
+        onError: (error) => {
+          logger.debug({ error }, "event stream failed; polling goes on");
+        },
+      }),
+    );
+    this.#trigger();
+  }
+
+  sync(): Promise<Round> {
+    const round = this.#queue.then(() => this.#round());
+    this.#queue = round.catch(() => undefined); // whoever asked for the round hears of it; the next one starts in any case
+    return round;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped.signal.aborted) return;
+    this.#stopped.abort();
+    clearInterval(this.#poll);
+    this.#subscriptions.forEach((subscription) => {
+      subscription.close();
+    });
+    await this.#heartbeat?.destroy();
+    await this.#queue;
+    await this.#parts.app.close();
+    this.#parts.provider.destroy();
+    this.#parts.logger.info("stopped");
+  }
+
+  #trigger(): void {
+    if (this.#isTriggered) return;
+    this.#isTriggered = true;
+    this.#queue
+      .then(() => {
+        this.#isTriggered = false;
+        return this.sync();
+      })
+      .catch((error: unknown) => {
+        this.#parts.logger.warn({ error }, "the head cannot be read; trying again");
+      });
+  }
+
+  async #head(): Promise<Head> {
+    const head = await readHead(this.#parts.provider, "latest");
+    if (head !== null) return head;
+    throw new ServiceError("HeadMoved", "The execution node has no head yet; the next round tries again.");
+  }
+
+  async #round(): Promise<Round> {
+    const { running, metrics, logger } = this.#parts;
+    if (this.#stopped.signal.aborted && this.#last !== null) return this.#last;
+    const head = await this.#head();
+    if (this.#last?.head.hash === head.hash && this.#last.failures.length === 0) return this.#last;
+    const failures: RoleFailure[] = [];
+    for (const { role, processHead } of running) {
+      try {
+        await processHead(head);
+        metrics.rounds.inc({ role, result: "ok" });
+      } catch (error) {
+        failures.push({ role, error });
+        metrics.rounds.inc({ role, result: "failed" });
+        const moved = error instanceof ServiceError && error.code === "HeadMoved";
+        logger[moved ? "info" : "error"](
+          { role, head: head.number, error },
+          "the round failed; trying again at the next head",
+        );
+      }
+    }
+    this.#last = { head, failures };
+    metrics.head.set(head.number);
+    metrics.headTimestamp.set(head.timestamp);
+    return this.#last;
+  }
+}

@@ -1,0 +1,45 @@
+import axios from "axios";
+import type { Metrics } from "../ops/metrics.js";
+import { publicUrl, type ServiceLogger } from "../ops/logging.js";
+import { answerSchema, SIGNATURES_PATH } from "./collector.js";
+import { messageToJson, type SignedMessage } from "./messages.js";
+
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Sends messages to every collector. One that is down or refuses changes nothing for the others: members send what is still valid
+ * again at every head, so a keeper that comes back has everything after one round.
+ */
+export async function pushSignatures(
+  collectors: readonly string[],
+  messages: readonly SignedMessage[],
+  metrics: Metrics,
+  logger: ServiceLogger,
+): Promise<void> {
+  if (messages.length === 0) return;
+  await Promise.all(
+    collectors.map(async (collector) => {
+      const url = publicUrl(collector);
+      try {
+        const response = await axios.post<unknown>(
+          new URL(SIGNATURES_PATH, collector).href,
+          messageToJson({ messages }),
+          {
+            headers: { "content-type": "application/json" },
+            timeout: TIMEOUT_MS,
+            maxRedirects: 0,
+          },
+        );
+        const { results } = answerSchema.parse(response.data);
+        results.forEach((result, i) => {
+          metrics.signaturesPushed.inc({ result });
+          if (result !== "Kept")
+            logger.warn({ url, kind: messages[i]?.kind, result }, "a collector refused a signature");
+        });
+      } catch (error) {
+        metrics.signaturesPushed.inc({ result: "Unreachable" });
+        logger.warn({ url, error }, "a collector cannot be reached; the signatures are sent again at the next head");
+      }
+    }),
+  );
+}

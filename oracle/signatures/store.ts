@@ -1,0 +1,164 @@
+import {
+  digestOf,
+  recover,
+  type DepositApproval,
+  type Message,
+  type Report,
+  type SignedMessage,
+  type SigningDomains,
+  type Vetting,
+} from "./messages.js";
+
+/** What the chain says about who may sign and for what, at the head the collector last saw. */
+export interface CollectorContext {
+  readonly domains: SigningDomains;
+  /** signing keys of the current members, checksummed */
+  readonly oracles: ReadonlySet<string>;
+  readonly guardians: ReadonlySet<string>;
+  /** reference slots of the latest completed frame and of the one that runs */
+  readonly refSlots: readonly number[];
+  readonly approvalEpoch: bigint;
+}
+
+export type Refusal =
+  "NotReady" | "BadSignature" | "NotAMember" | "WrongFrame" | "WrongApprovalEpoch" | "AnotherReportSigned";
+
+export type Added =
+  { readonly kept: true; readonly signer: string } | { readonly kept: false; readonly reason: Refusal };
+
+export interface Collected<T> {
+  readonly message: T;
+  readonly digest: string;
+  readonly signer: string;
+  readonly signature: string;
+}
+
+interface Entry extends Collected<Message["message"]> {
+  readonly kind: Message["kind"];
+}
+
+/** Approvals differ by how many validators they fund, so that a quorum can form on fewer than the most eager guardian allows. */
+function subjectOf({ kind, message }: Message): string {
+  switch (kind) {
+    case "report":
+      return `report:${message.refSlot}`;
+    case "vetting":
+      return `vetting:${message.account}:${message.batch}`;
+    case "deposit":
+      return `deposit:${message.cluster}:${message.ids.length}`;
+  }
+}
+
+/**
+ * Signatures that members pushed: one for each member and subject, and only what could still be used. Anybody may send, so nothing
+ * is kept that is not by a current member, and what is kept is bounded by members times subjects.
+ */
+export class SignatureStore {
+  #context: CollectorContext | null = null;
+  readonly #entries = new Map<string, Entry>();
+
+  /** Adopts the chain's newest word on members, frames and epoch; drops what no longer counts. */
+  update(context: CollectorContext): void {
+    this.#context = context;
+    for (const [key, entry] of this.#entries) {
+      if (refusalOf(entry as Entry & Message, entry.signer, context) !== null) this.#entries.delete(key);
+    }
+  }
+
+  add(signed: SignedMessage): Added {
+    const context = this.#context;
+    if (context === null) return { kept: false, reason: "NotReady" };
+    const signer = recover(signed, context.domains);
+    if (signer === null) return { kept: false, reason: "BadSignature" };
+    const reason = refusalOf(signed, signer, context);
+    if (reason !== null) return { kept: false, reason };
+    const key = `${signer}:${subjectOf(signed)}`;
+    const digest = digestOf(signed, context.domains);
+    // A report is signed once for ever; approvals follow the head.
+    const earlier = this.#entries.get(key);
+    if (signed.kind === "report" && earlier !== undefined && earlier.digest !== digest) {
+      return { kept: false, reason: "AnotherReportSigned" };
+    }
+    const { kind, message, signature } = signed;
+    this.#entries.set(key, { kind, message, digest, signer, signature });
+    return { kept: true, signer };
+  }
+
+  reports(refSlot: number): Collected<Report>[] {
+    return this.#all<Report>("report").filter(({ message }) => message.refSlot === refSlot);
+  }
+
+  vettings(account: number, batch: number): Collected<Vetting>[] {
+    return this.#all<Vetting>("vetting").filter(
+      ({ message }) => message.account === account && message.batch === batch,
+    );
+  }
+
+  deposits(cluster: number): Collected<DepositApproval>[] {
+    return this.#all<DepositApproval>("deposit").filter(({ message }) => message.cluster === cluster);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  #all<T extends Message["message"]>(kind: Message["kind"]): Collected<T>[] {
+    return [...this.#entries.values()].filter((entry) => entry.kind === kind) as (Entry & Collected<T>)[];
+  }
+}
+
+function refusalOf({ kind, message }: Message, signer: string, context: CollectorContext): Refusal | null {
+  const members = kind === "report" ? context.oracles : context.guardians;
+  if (!members.has(signer)) return "NotAMember";
+  if (kind === "report") return context.refSlots.includes(message.refSlot) ? null : "WrongFrame";
+  return message.approvalEpoch === context.approvalEpoch ? null : "WrongApprovalEpoch";
+}
+
+/**
+ * The largest set of signatures over one digest, ordered as the contracts want them (ascending signer), cut to the quorum; null
+ * while no digest has a quorum.
+ */
+export function quorumOf<T>(
+  collected: readonly Collected<T>[],
+  quorum: number,
+): { message: T; signatures: string[] } | null {
+  if (quorum === 0) return null;
+  for (const group of groupByDigest(collected)) {
+    const [first] = group;
+    if (first === undefined || group.length < quorum) continue;
+    const signatures = [...group]
+      .sort((a, b) => (BigInt(a.signer) < BigInt(b.signer) ? -1 : 1))
+      .slice(0, quorum)
+      .map(({ signature }) => signature);
+    return { message: first.message, signatures };
+  }
+  return null;
+}
+
+/** Largest group first. */
+function groupByDigest<T>(collected: readonly Collected<T>[]): Collected<T>[][] {
+  const groups = new Map<string, Collected<T>[]>();
+  for (const item of collected) groups.set(item.digest, [...(groups.get(item.digest) ?? []), item]);
+  return [...groups.values()].sort((a, b) => b.length - a.length);
+}
+
+export interface Disagreement {
+  readonly signer: string;
+  readonly field: string;
+  readonly theirs: string;
+  readonly majority: string;
+}
+
+/** Which member differs from most of the others, and in which field. */
+export function disagreements<T extends object>(collected: readonly Collected<T>[]): Disagreement[] {
+  const [majority, ...others] = groupByDigest(collected);
+  const expected = majority?.[0]?.message;
+  if (expected === undefined) return [];
+  return others
+    .flat()
+    .flatMap(({ signer, message }) =>
+      (Object.keys(expected) as (keyof T & string)[])
+        .map((field) => ({ signer, field, theirs: String(message[field]), majority: String(expected[field]) }))
+        .filter(({ theirs, majority: most }) => theirs !== most),
+    );
+}
