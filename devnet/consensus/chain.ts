@@ -55,7 +55,7 @@ export class Chain {
   readonly #clients: readonly ValidatorClient[];
   readonly #attestations = new AttestationPool();
   readonly #exits = new Map<number, phase0.SignedVoluntaryExit>();
-  #proposerSlashings: phase0.ProposerSlashing[] = [];
+  readonly #proposerSlashings = new Map<number, phase0.ProposerSlashing>();
   #slot = 0;
 
   constructor(
@@ -194,7 +194,7 @@ export class Chain {
       },
       signature: EMPTY_SIGNATURE,
     });
-    this.#proposerSlashings.push({ signedHeader1: header(1), signedHeader2: header(2) });
+    this.#proposerSlashings.set(validatorIndex, { signedHeader1: header(1), signedHeader2: header(2) });
   }
 
   #checkpoint(checkpoint: { epoch: number; root: Uint8Array }): { epoch: number; block: BlockRecord } {
@@ -244,7 +244,7 @@ export class Chain {
       ...block.body,
       randaoReveal,
       eth1Data: pre.eth1Data.toValue(),
-      proposerSlashings: this.#proposerSlashings.slice(0, MAX_PROPOSER_SLASHINGS),
+      proposerSlashings: [...this.#proposerSlashings.values()].slice(0, MAX_PROPOSER_SLASHINGS),
       voluntaryExits: this.#includableExits(pre),
       attestations: this.#attestations.select(epoch),
       syncAggregate: this.#syncAggregate(pre, slot),
@@ -336,7 +336,9 @@ export class Chain {
     };
     this.blocks.add(record, post);
     this.#attestations.clear();
-    this.#proposerSlashings = this.#proposerSlashings.slice(body.proposerSlashings.length);
+    for (const { signedHeader1 } of body.proposerSlashings) {
+      this.#proposerSlashings.delete(signedHeader1.message.proposerIndex);
+    }
     const { finalized, justified } = this;
     this.#execution.forkchoice(justified.block.executionBlockNumber, finalized.block.executionBlockNumber);
     this.#announce(record, post, finalized.epoch > finalizedBefore ? finalized : null);

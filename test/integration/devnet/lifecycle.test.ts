@@ -2,6 +2,7 @@ import { interopSecretKey } from "@lodestar/state-transition";
 import { expect } from "chai";
 import { hexlify } from "ethers";
 import { startDevnet, type Devnet } from "../../../devnet/devnet.js";
+import { CONSOLIDATION_REQUESTS_ADDRESS } from "../../../devnet/execution/predeploys.js";
 import { credentials, deposit, requestWithdrawal } from "./deposits.js";
 
 const GWEI = 10n ** 9n;
@@ -77,11 +78,32 @@ describe("devnet: the life of a validator", () => {
     expect((await devnet.provider.getBalance(owner)) - before).to.equal(16n * 10n ** 18n);
   });
 
+  it("consolidates one validator into another", async () => {
+    const owner = devnet.accounts[0]!.address;
+    const made: string[] = [];
+    for (const [keyIndex, prefix] of [
+      [1003, "01"],
+      [1004, "02"],
+    ] as const) {
+      devnet.run(interopSecretKey(keyIndex));
+      made.push((await deposit(devnet, { keyIndex, withdrawalCredentials: credentials(prefix, owner) })).pubkey);
+    }
+    const [source, target] = [made[0]!, made[1]!];
+    await devnet.advanceUntil(() => devnet.validatorByPubkey(target)?.status === "active_ongoing");
+    await devnet.advanceEpochs(4);
+    const request = { to: CONSOLIDATION_REQUESTS_ADDRESS, data: source + target.slice(2), value: 10n };
+    await devnet.mineTx(devnet.accounts[0]!.sendTransaction(request));
+    expect(devnet.state().pendingConsolidations.length).to.equal(1);
+    await devnet.advanceUntil(() => devnet.state().pendingConsolidations.length === 0);
+    expect(devnet.validatorByPubkey(target)!.balanceGwei >= 64_000_000_000n).to.equal(true);
+    await devnet.advanceUntil(() => devnet.validatorByPubkey(source)!.status === "withdrawal_done");
+  });
+
   it("slashes, and the slashed proposer misses its slots", async () => {
     const state = devnet.state();
     const proposers = new Set(state.epochCtx.getBeaconProposersNextEpoch());
     const victim = [...proposers].find((index) => !state.epochCtx.getBeaconProposers().includes(index))!;
-    await devnet.slash(victim);
+    await Promise.all([devnet.slash(victim), devnet.slash(victim)]); // the same evidence twice is one slashing
     const view = devnet.validatorByPubkey(hexlify(state.validators.getReadonly(victim).pubkey))!;
     expect(view.status).to.equal("active_slashed");
     expect(view.balanceGwei < 32_000_000_000n).to.equal(true);
