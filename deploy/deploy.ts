@@ -269,7 +269,8 @@ async function settle(
   } catch (cause) {
     throw failed(index, step, cause);
   }
-  if (receipt?.status !== 1) throw failed(index, step, `transaction ${transaction.hash} reverted`);
+  if (receipt === null) throw failed(index, step, `transaction ${transaction.hash} was not mined`);
+  if (receipt.status !== 1) throw failed(index, step, `transaction ${transaction.hash} reverted`);
   if (step.creates !== null) {
     const code = await provider.getCode(step.creates);
     if (receipt.contractAddress !== step.creates || code === "0x") {
@@ -297,8 +298,8 @@ function failed(index: number, step: Step, cause: unknown): DeployError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new DeployError(
     "TRANSACTION_FAILED",
-    `Step ${index + 1}, ${step.id} (${step.title}), failed: ${why}. Run again with the same state file if nothing was mined; else mend ` +
-      `the cause and start a new deployment with another one.`,
+    `Step ${index + 1}, ${step.id} (${step.title}), failed: ${why}. Run again with the same state file; if it fails again, ` +
+      `mend the cause and start a new deployment with another one.`,
     { step: step.id },
     cause,
   );

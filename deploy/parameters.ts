@@ -9,31 +9,33 @@ const BEACON_ROOTS = 8_191;
 const YEAR_OF_BLOCKS = 2_628_000;
 const MAX_MEMBERS = 32;
 
+// `abort`: what is wrong in itself is not also held against other fields
 const address = z
   .string()
-  .refine((text) => text !== "", "must be filled in: the address (0x and 40 hex digits) for this deployment")
-  .refine((text) => text === "" || isAddress(text), "must be an address (0x and 40 hex digits, with a valid checksum)")
-  .refine((text) => !isAddress(text) || getAddress(text) !== ZeroAddress, "must not be the zero address")
+  .refine((text) => text !== "", {
+    error: "must be filled in: the address (0x and 40 hex digits) for this deployment",
+    abort: true,
+  })
+  .refine((text) => isAddress(text), {
+    error: "must be an address (0x and 40 hex digits, with a valid checksum)",
+    abort: true,
+  })
+  .refine((text) => getAddress(text) !== ZeroAddress, { error: "must not be the zero address", abort: true })
   .transform((text) => getAddress(text));
 const eth = z
   .string()
-  .regex(/^\d{1,9}(\.\d{1,18})?$/, 'must be an amount of ETH in decimals, such as "0.5"')
+  .regex(/^\d{1,9}(\.\d{1,18})?$/, { error: 'must be an amount of ETH in decimals, such as "0.5"', abort: true })
   .transform((text) => parseEther(text));
 const within = (lowest: number, highest: number) =>
-  z.int(`must be a whole number from ${lowest} to ${highest}`).check((context) => {
-    if (context.value < lowest || context.value > highest) {
-      context.issues.push({
-        code: "custom",
-        input: context.value,
-        message: `must be a whole number from ${lowest} to ${highest}`,
-      });
-    }
+  z.number().refine((value) => Number.isSafeInteger(value) && value >= lowest && value <= highest, {
+    error: `must be a whole number from ${lowest} to ${highest}`,
+    abort: true,
   });
 /** Cold address, and the hot key it signs with. */
 const members = z
   .array(z.strictObject({ member: address, signer: address }))
-  .min(1, "must name at least one member")
-  .max(MAX_MEMBERS, `must name at most ${MAX_MEMBERS} members`);
+  .min(1, { error: "must name at least one member", abort: true })
+  .max(MAX_MEMBERS, { error: `must name at most ${MAX_MEMBERS} members`, abort: true });
 const seconds32 = within(0, 2 ** 32 - 1);
 
 const schema = z
