@@ -1,3 +1,4 @@
+import { Result } from "ethers";
 import { network } from "hardhat";
 import type { HardhatEthersSigner } from "@nomicfoundation/hardhat-ethers/types";
 import {
@@ -22,6 +23,15 @@ export const SECONDS_PER_SLOT = 12;
 export const SLOTS_PER_FRAME = 7200;
 export const FRAME_SECONDS = BigInt(SECONDS_PER_SLOT * SLOTS_PER_FRAME);
 export const YEAR_SECONDS = 365n * 86_400n;
+
+/** A returned struct as a plain object, nested ones too: TypeChain's types know it only as a tuple with names. */
+export function fields(result: readonly unknown[]): Record<string, unknown> {
+  if (!(result instanceof Result)) throw new TypeError("not what a contract returned");
+  return result.toObject(true);
+}
+
+/** What was returned, as a plain array. */
+export const values = (result: readonly unknown[]): unknown[] => [...result];
 
 type Connection = Awaited<ReturnType<typeof network.create<"generic">>>;
 
