@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["artifacts/", "cache/", "coverage/", "types/", "node_modules/"] },
+  { ignores: ["artifacts/", "cache/", "coverage/", "types/", "node_modules/", "**/*.d.ts"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],

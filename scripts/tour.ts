@@ -1,0 +1,224 @@
+import { plot } from "asciichart";
+import Table from "cli-table3";
+import { formatEther, parseEther, parseUnits, type HDNodeWallet } from "ethers";
+import { startLocalPool, type LocalPool } from "../devnet/pool.js";
+import { DEAD } from "../test/model/accounting.js";
+import { Auditor, type Audit } from "./audit.js";
+
+/** With so few validators rewards are a thousand times mainnet's; slots of 384 s bring the yearly rate to about 45 %. */
+const SECONDS_PER_SLOT = 384;
+const VALIDATORS_PER_CLUSTER = 3;
+const REPORTS_AFTER_ACTIVATION = 4;
+const SECONDS_PER_DAY = 86_400;
+const TRAFFIC_FEES = { maxPriorityFeePerGas: parseUnits("3", "gwei"), maxFeePerGas: parseUnits("100", "gwei") };
+/** Tables without a line between every two rows. */
+const PLAIN = {
+  chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+  style: { head: [] as string[], border: [] as string[] },
+};
+
+interface Staker {
+  name: string;
+  wallet: HDNodeWallet;
+  stakedWei: bigint;
+}
+
+/** Runs everything once, prints what happened, and answers the exit code: 0 only if every figure agrees with the chain to the wei. */
+export async function tour(): Promise<number> {
+  const began = performance.now();
+  const say = (message: string): void => {
+    const seconds = ((performance.now() - began) / 1000).toFixed(1).padStart(6);
+    console.log(`${seconds} s  ${pool === undefined ? "" : `slot ${String(pool.devnet.slot).padEnd(4)} `}${message}`);
+  };
+  let pool: LocalPool | undefined;
+  try {
+    pool = await startLocalPool({ devnet: { secondsPerSlot: SECONDS_PER_SLOT }, onProgress: say });
+    return await run(pool, say);
+  } finally {
+    await pool?.close();
+  }
+}
+
+async function run(pool: LocalPool, say: (message: string) => void): Promise<number> {
+  const { devnet, clusters } = pool;
+  const auditor = await Auditor.create(pool);
+  const rates: number[] = [];
+  devnet.onSlot(async () => {
+    const { value } = await pool.poolManager.rate();
+    rates.push(Number(value) / 1e18);
+  });
+
+  // other people use the chain as well: whoever proposes their transactions earns the priority fees
+  const passerby = pool.user(9);
+  devnet.onSlot(async () => {
+    await passerby.sendTransaction({ to: passerby.address, value: 1n, ...TRAFFIC_FEES });
+  });
+
+  for (const cluster of clusters) {
+    const validators = await pool.prepare(cluster, VALIDATORS_PER_CLUSTER);
+    await pool.publish(cluster, validators);
+    say(
+      `${validators.length} validators prepared and published for cluster ${cluster.clusterId}, keys split for ${cluster.operators.length} operators`,
+    );
+  }
+  await pool.startAll();
+  say("running: 3 oracle nodes, 3 guardians, 1 keeper");
+
+  const stakers: Staker[] = [];
+  const stake = async (name: string, position: number, eth: string): Promise<void> => {
+    const wallet = pool.user(position);
+    const stakedWei = parseEther(eth);
+    await pool.stake(wallet, stakedWei);
+    stakers.push({ name, wallet, stakedWei });
+    say(`${name} stakes ${eth} ETH`);
+  };
+  await stake("Alice", 0, "100");
+  await stake("Bob", 1, "60.5");
+
+  const active = (): number => ownValidators(pool).filter(({ status }) => status === "active_ongoing").length;
+  await devnet.advanceUntil(async () => (await pool.registry.counts()).validators >= 4n, 100);
+  say("first validators vetted by the guardians and registered in SSV by the keeper");
+  await devnet.advanceUntil(() => ownValidators(pool).length + pendingDeposits(pool) > 0, 200);
+  say("guardians approve: 32 ETH go to the deposit contract for the first of them");
+  await devnet.advanceUntil(() => active() > 0, 400);
+  say(`${active()} validators are active`);
+
+  const [first] = clusters;
+  const stoppedOperator = first?.operatorIds[0] ?? 1n;
+  devnet.operators.stop(stoppedOperator);
+  say(`SSV operator ${stoppedOperator} is stopped: its cluster goes on with three of four`);
+  const oracle = pool.services.find(({ role }) => role === "oracle");
+  await oracle?.stop();
+  say(`${oracle?.name ?? "an oracle"} is stopped: two of three still sign`);
+  await devnet.skipSlot();
+  say("one slot is missed");
+  await stake("Carol", 2, "47.25");
+
+  await devnet.advanceUntil(() => active() >= 5, 600);
+  say(`${active()} validators are active`);
+  const last = await pool.reportOracle.lastFrame();
+  for (let frame = last; frame < last + BigInt(REPORTS_AFTER_ACTIVATION);) {
+    const before = frame;
+    await devnet.advanceUntil(async () => (frame = await pool.reportOracle.lastFrame()) > before, 200);
+    const totals = await pool.poolManager.totals();
+    say(
+      `report of frame ${frame}: beacon chain ${eth(totals.clBalance)}, locked ${eth(totals.locked)}, rate ${(rates.at(-1) ?? 1).toFixed(9)}`,
+    );
+  }
+  await devnet.advance(devnet.slotsPerEpoch);
+
+  const audit = await auditor.audit([...stakers.map(({ wallet }) => wallet.address), pool.treasury.address]);
+  await print(pool, stakers, audit, rates, stoppedOperator);
+  if (audit.differences.length > 0) {
+    console.log(`\n${audit.differences.length} of ${audit.checked} figures DISAGREE with the chain:`);
+    for (const difference of audit.differences) console.log(`  ${difference}`);
+    return 1;
+  }
+  console.log(
+    `\n${audit.checked} figures compared with the beacon chain and the execution chain: all equal to the wei.`,
+  );
+  return 0;
+}
+
+const eth = (wei: bigint): string => `${formatEther(wei)} ETH`;
+
+function ownValidators(pool: LocalPool): { pubkey: string; status: string }[] {
+  return pool.ownPubkeys.flatMap((pubkey) => {
+    const found = pool.devnet.validatorByPubkey(pubkey);
+    return found === null ? [] : [{ pubkey, status: found.status }];
+  });
+}
+
+function pendingDeposits(pool: LocalPool): number {
+  return pool.devnet.state().pendingDeposits.length;
+}
+
+async function print(
+  pool: LocalPool,
+  stakers: readonly Staker[],
+  audit: Audit,
+  rates: readonly number[],
+  stoppedOperator: bigint,
+): Promise<void> {
+  const sum = (pick: (report: Audit["reports"][number]) => bigint): bigint =>
+    audit.reports.reduce((total, report) => total + pick(report), 0n);
+  const holder = (address: string): { shares: bigint; balanceWei: bigint } =>
+    audit.holders.get(address) ?? { shares: 0n, balanceWei: 0n };
+  const { value: rate } = await pool.poolManager.rate();
+
+  const who = new Table({
+    head: ["holder", "staked ETH", "shares", "balance poolETH", "gained", "why"],
+    colAligns: ["left", "right", "right", "right", "right", "left"],
+    ...PLAIN,
+  });
+  const row = (name: string, address: string, stakedWei: bigint, why: string): void => {
+    const { shares, balanceWei } = holder(address);
+    who.push([
+      name,
+      formatEther(stakedWei),
+      formatEther(shares),
+      formatEther(balanceWei),
+      formatEther(balanceWei - stakedWei),
+      why,
+    ]);
+  };
+  for (const { name, wallet, stakedWei } of stakers) {
+    row(name, wallet.address, stakedWei, `shares x rate ${formatEther(rate)}`);
+  }
+  row("treasury", pool.treasury.address, 0n, "fee, minted as shares");
+  const dead = holder(DEAD);
+  row("dead first stake", DEAD, dead.shares, "belongs to nobody, for ever");
+
+  const totals = await pool.poolManager.totals();
+  const terms = new Table({
+    head: ["the pool", "ETH"],
+    colAligns: ["left", "right"],
+    ...PLAIN,
+  });
+  terms.push(
+    ["buffered, ready for the next validator", formatEther(totals.buffered)],
+    ["+ validators on the beacon chain, as reported", formatEther(totals.clBalance)],
+    ["+ deposits on their way there", formatEther(totals.inFlight)],
+    ["- gains that still stream in", formatEther(-totals.locked)],
+    ["- fee settled, not yet paid", formatEther(-totals.owed)],
+    ["- fee on what has streamed since the report", formatEther(-totals.fee)],
+    ["= total pooled ether", formatEther(totals.totalPooledEther)],
+    ["", ""],
+    [`gains in ${audit.reports.length} reports`, formatEther(sum(({ gainWei }) => gainWei))],
+    ["  of which priority fees", formatEther(sum(({ executionRewardsWei }) => executionRewardsWei))],
+    ["fee paid to the reserve, which pays SSV", formatEther(sum(({ reserveFeeWei }) => reserveFeeWei))],
+    ["fee paid to the treasury", formatEther(sum(({ treasuryFeeWei }) => treasuryFeeWei))],
+  );
+
+  const duties = new Table({
+    head: ["validator", "cluster", "status", "balance ETH", "duties done", "missed"],
+    colAligns: ["left", "left", "left", "right", "right", "right"],
+    ...PLAIN,
+  });
+  for (const pubkey of pool.ownPubkeys) {
+    const found = pool.devnet.validatorByPubkey(pubkey);
+    if (found === null) continue;
+    const { cluster } = await pool.registry.validator(pubkey);
+    duties.push([
+      `${pubkey.slice(0, 18)}…`,
+      String(cluster),
+      found.status,
+      formatEther(found.balanceGwei * 1_000_000_000n),
+      pool.devnet.operators.dutiesPerformed(pubkey),
+      pool.devnet.operators.dutiesMissed(pubkey),
+    ]);
+  }
+
+  const days = (rates.length * SECONDS_PER_SLOT) / SECONDS_PER_DAY;
+  const width = 72;
+  const sampled = Array.from(
+    { length: width },
+    (_, i) => rates[Math.floor((i * (rates.length - 1)) / (width - 1))] ?? 1,
+  );
+  console.log(`\n${duties.toString()}`);
+  console.log(`operator ${stoppedOperator} was stopped, one slot was missed, one oracle node was stopped\n`);
+  console.log(terms.toString());
+  console.log(`\nvalue of one share in ETH over ${days.toFixed(1)} days (virtual time)\n`);
+  console.log(plot(sampled, { height: 10, format: (x: number) => x.toFixed(7).padStart(11) }));
+  console.log(`\n${who.toString()}`);
+}
