@@ -21,7 +21,7 @@ import {IRewardsVault, IWithdrawalVault} from "./interfaces/IVaults.sol";
 import {FrameCounter} from "./libraries/FrameCounter.sol";
 import {FrameConfig, Frames} from "./libraries/Frames.sol";
 import {RewardStream} from "./libraries/RewardStream.sol";
-import {ShareMath} from "./libraries/ShareMath.sol";
+import {Settlement} from "./libraries/Settlement.sol";
 
 /// @title PoolManager
 /// @notice See {IPoolManager}.
@@ -30,6 +30,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     using Frames for FrameConfig;
     using RewardStream for RewardStream.Stream;
     using SafeCast for uint256;
+    using Settlement for Settlement.Verdict;
 
     /// All that a stake reads and writes, beside its limits.
     struct Gate {
@@ -48,60 +49,22 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         uint64 frame;
     }
 
-    struct Ledger {
-        uint96 swept; // ever, from the WithdrawalVault
-        uint96 owed;
-        uint16 feeBps;
-        uint16 maxYearlyRateBps;
-    }
-
-    struct Losses {
-        uint88 uncovered;
-        uint88 recent; // at `recentAt`; decays from there to 0 within `window`
-        uint32 recentAt;
-        uint32 window;
-        uint16 limitBps;
-    }
-
     /// @custom:storage-location erc7201:pooleth.storage.PoolManager
     struct PoolStorage {
         Gate gate;
         StakeLimits limits;
         Reference last;
         FrameCounter.Counter deposited;
-        Ledger ledger;
+        Settlement.Ledger ledger;
         RewardStream.Stream stream;
-        Losses losses;
+        Settlement.Losses losses;
         address treasury;
         PendingLoss pending;
-    }
-
-    /// A report as judged at this moment: settled, and with what it brings. Wei.
-    struct Verdict {
-        Gate gate;
-        Ledger ledger;
-        Losses losses;
-        uint256 sharesBefore;
-        uint256 etherBefore;
-        uint256 gross; // buffered + value + in flight, with what is about to be swept
-        uint256 locked;
-        uint256 withdrawals;
-        uint256 executionRewards;
-        int256 gain;
-        uint256 loss; // fall of totalPooledEther
-    }
-
-    /// How a report pays what is owed. Wei.
-    struct Payment {
-        uint256 reserveFee;
-        uint256 treasuryFee;
-        uint256 treasuryShares;
     }
 
     // keccak256(abi.encode(uint256(keccak256("pooleth.storage.PoolManager")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 private constant STORAGE = 0xc69c407211bd72d607688ff66ec07b45a455cf118600a63353e07c5654c04e00;
 
-    uint256 private constant BPS = 10_000;
     uint256 private constant VALIDATOR_DEPOSIT = 32 ether;
     uint256 private constant LOWEST_INITIAL_STAKE = 0.001 ether;
     uint256 private constant HIGHEST_MIN_STAKE = 32 ether;
@@ -200,9 +163,9 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
             reportedAt: uint64(block.timestamp),
             loss: 0
         });
-        Verdict memory v = _judge($, report);
-        uint256 limit = (v.etherBefore * v.losses.limitBps) / BPS;
-        if (v.gate.lossPending || (v.loss != 0 && v.losses.recent + v.loss > limit)) {
+        Settlement.Verdict memory v = _judge($, report);
+        uint256 limit = v.lossLimit();
+        if ($.gate.lossPending || (v.loss != 0 && v.losses.recent + v.loss > limit)) {
             report.loss = v.loss.toUint96();
             $.pending = report;
             $.gate.lossPending = true;
@@ -246,7 +209,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function confirmLoss(uint256 agreedLoss) external nonReentrant restricted {
         PoolStorage storage $ = _storage();
         PendingLoss memory report = _closePending($);
-        Verdict memory v = _judge($, report);
+        Settlement.Verdict memory v = _judge($, report);
         if (v.loss > agreedLoss) revert LossAboveAgreed(v.loss, agreedLoss);
         emit LossConfirmed(report.refSlot, v.loss);
         _apply($, report, v);
@@ -388,50 +351,38 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
 
     function _authorizeUpgrade(address) internal override restricted {}
 
-    /// @dev Steps 1 and 2 of a report (docs/accounting.md) in memory: settle what has unlocked, then find gain and loss.
-    function _judge(PoolStorage storage $, PendingLoss memory report) private view returns (Verdict memory v) {
-        (v.gate, v.ledger, v.losses) = ($.gate, $.ledger, $.losses);
-        Rate memory r = TOKEN.rate();
-        RewardStream.Stream memory stream = $.stream;
-        uint256 left = RewardStream.remaining(r.streamEnd, block.timestamp);
-        v.sharesBefore = r.totalShares;
-        v.etherBefore = Math.saturatingSub(r.pooledEther, RewardStream.netLocked(r.streamRate, left));
-        v.ledger.owed += uint96(stream.feeUnlocked(left));
-        v.losses.uncovered = uint88(Math.saturatingSub(v.losses.uncovered, stream.freeUnlocked(left)));
-        v.losses.recent = _recentLoss(v.losses);
-        v.locked = stream.locked(r.streamRate, left);
-
+    /// @dev Steps 1 and 2 of a report (docs/accounting.md), in memory.
+    function _judge(
+        PoolStorage storage $,
+        PendingLoss memory report
+    ) private view returns (Settlement.Verdict memory v) {
+        (v.ledger, v.losses, v.buffered) = ($.ledger, $.losses, $.gate.buffered);
+        v.settle($.stream, TOKEN.rate(), block.timestamp);
         Reference memory last = $.last;
         v.withdrawals = report.withdrawnAtRef - v.ledger.swept;
         v.executionRewards = address(REWARDS_VAULT).balance; // the other sanctioned read of a balance
-        uint256 income = v.withdrawals + v.executionRewards;
-        v.gross = v.gate.buffered + report.value + $.deposited.total - report.depositedAtRef + income;
-        // more than twice all ether: no real chain says so, and everything below fits its field
+        v.weigh(
+            report.value,
+            $.deposited.total - report.depositedAtRef,
+            int256(uint256(last.value) + report.depositedAtRef) - int256(uint256(last.deposited))
+        );
+        // more than twice all ether: no real chain says so, and what follows fits its fields
         if (v.gross > type(uint88).max) revert FigureTooLarge("assets", v.gross);
-        v.gain = int256(report.value + income + last.deposited) - int256(uint256(last.value) + report.depositedAtRef);
-        if (v.gain >= 0) {
-            v.locked += uint256(v.gain);
-        } else {
-            uint256 fall = uint256(-v.gain);
-            uint256 eaten = Math.min(v.locked, fall);
-            v.locked -= eaten;
-            v.loss = fall - eaten;
-        }
     }
 
     /// @dev The rest of a report: pay what is owed, open the next stream, write, and only then move ETH.
-    function _apply(PoolStorage storage $, PendingLoss memory report, Verdict memory v) private {
+    function _apply(PoolStorage storage $, PendingLoss memory report, Settlement.Verdict memory v) private {
         if (v.loss != 0) {
-            v.losses.uncovered = _saturate(v.losses.uncovered + v.loss);
-            v.losses.recent = _saturate(v.losses.recent + v.loss);
-            v.losses.recentAt = uint32(block.timestamp);
+            v.remember(block.timestamp);
             $.losses = v.losses;
         } else {
             $.losses.uncovered = v.losses.uncovered;
         }
-        uint256 elapsed = block.timestamp - v.gate.lastReportAt;
-        Payment memory paid = _pay(v);
-        uint256 etherAfter = Math.saturatingSub(v.gross, v.ledger.owed + v.locked);
+        Gate memory gate = $.gate;
+        uint256 elapsed = block.timestamp - gate.lastReportAt;
+        Settlement.Payment memory paid;
+        if (v.ledger.owed != 0) paid = v.pay(RESERVE.shortfall());
+        uint256 etherAfter = v.totalEther();
         (RewardStream.Stream memory stream, uint256 streamRate) = RewardStream.open(
             v.locked,
             v.losses.uncovered,
@@ -440,34 +391,13 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
             v.ledger.maxYearlyRateBps,
             v.ledger.feeBps
         );
-        v.gate.lastReportAt = uint32(report.reportedAt);
-        v.gate.buffered = uint88(v.gate.buffered + v.withdrawals + v.executionRewards - paid.reserveFee);
         v.ledger.swept = report.withdrawnAtRef;
-        $.gate = v.gate;
+        (gate.lastReportAt, gate.buffered) = (uint32(report.reportedAt), uint88(v.buffered));
+        $.gate = gate;
         $.ledger = v.ledger;
         $.stream = stream;
         $.last = Reference({value: report.value, deposited: report.depositedAtRef, frame: report.frame});
-        emit Rebased(
-            report.refSlot,
-            v.sharesBefore,
-            v.etherBefore,
-            v.sharesBefore + paid.treasuryShares,
-            etherAfter,
-            v.gain,
-            paid.reserveFee,
-            paid.treasuryFee,
-            paid.treasuryShares,
-            elapsed
-        );
-        emit Settled(
-            report.refSlot,
-            v.withdrawals,
-            v.executionRewards,
-            v.locked,
-            v.ledger.owed,
-            v.losses.uncovered,
-            block.timestamp + stream.duration
-        );
+        _emitReport(report.refSlot, v, paid, etherAfter, elapsed, block.timestamp + stream.duration);
 
         TOKEN.rebase(
             Math.saturatingSub(v.gross, v.ledger.owed + stream.fee + stream.dust),
@@ -481,21 +411,35 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         if (paid.reserveFee != 0) RESERVE.fund{value: paid.reserveFee}();
     }
 
-    /// @dev Step 3 of a report: the reserve first, in ETH and as far as ETH is there; the treasury gets new shares at the current rate.
-    function _pay(Verdict memory v) private view returns (Payment memory paid) {
-        uint256 owed = v.ledger.owed;
-        if (owed == 0) return paid;
-        uint256 toReserve = Math.min(owed, RESERVE.shortfall());
-        paid.reserveFee = Math.min(toReserve, v.gate.buffered + v.withdrawals + v.executionRewards);
-        uint256 total = Math.saturatingSub(v.gross, owed + v.locked);
-        if (total != 0) {
-            uint256 room = type(uint88).max - v.sharesBefore;
-            uint256 amount = Math.min(owed - toReserve, ShareMath.toEther(room, v.sharesBefore, total));
-            paid.treasuryShares = ShareMath.toShares(amount, v.sharesBefore, total);
-            if (paid.treasuryShares != 0) paid.treasuryFee = amount;
-        }
-        v.ledger.owed = uint96(owed - paid.reserveFee - paid.treasuryFee);
-        v.gross -= paid.reserveFee;
+    function _emitReport(
+        uint256 refSlot,
+        Settlement.Verdict memory v,
+        Settlement.Payment memory paid,
+        uint256 etherAfter,
+        uint256 elapsed,
+        uint256 streamEnd
+    ) private {
+        emit Rebased(
+            refSlot,
+            v.sharesBefore,
+            v.etherBefore,
+            v.sharesBefore + paid.treasuryShares,
+            etherAfter,
+            v.gain,
+            paid.reserveFee,
+            paid.treasuryFee,
+            paid.treasuryShares,
+            elapsed
+        );
+        emit Settled(
+            refSlot,
+            v.withdrawals,
+            v.executionRewards,
+            v.locked,
+            v.ledger.owed,
+            v.losses.uncovered,
+            streamEnd
+        );
     }
 
     function _closePending(PoolStorage storage $) private returns (PendingLoss memory report) {
@@ -535,7 +479,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function _setLossLimit(uint16 lossLimitBps, uint32 lossWindow) private {
         _checkBounds("lossLimitBps", lossLimitBps, 10, 5_000);
         _checkBounds("lossWindow", lossWindow, 1 days, 90 days);
-        Losses storage losses = _storage().losses;
+        Settlement.Losses storage losses = _storage().losses;
         (losses.limitBps, losses.window) = (lossLimitBps, lossWindow);
         emit LossLimitChanged(lossLimitBps, lossWindow);
     }
@@ -556,17 +500,8 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         return Math.saturatingSub(gate.bucket, (dailyLimit * (block.timestamp - gate.bucketAt)) / 1 days);
     }
 
-    function _recentLoss(Losses memory losses) private view returns (uint88) {
-        uint256 left = RewardStream.remaining(uint256(losses.recentAt) + losses.window, block.timestamp);
-        return uint88(Math.ceilDiv(losses.recent * left, losses.window));
-    }
-
     function _frames() private view returns (FrameConfig memory) {
         return FrameConfig(GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME);
-    }
-
-    function _saturate(uint256 value) private pure returns (uint88) {
-        return uint88(Math.min(value, type(uint88).max));
     }
 
     function _nonZero(bytes32 name, address account) private pure returns (address) {
