@@ -59,8 +59,8 @@ interface IReportOracle {
 
     /// @notice Anyone may deliver a report with its signatures, ordered by ascending signer address.
     ///
-    /// A report whose loss waits for governance counts as the frame's report, but marks no validator as exited: marks are final,
-    /// the report may yet turn out wrong, and the next one names the same validators again.
+    /// A report whose loss waits for governance counts as the frame's report, but marks no validator as exited: marks are final, the
+    /// report may yet turn out wrong, and the first report that is applied names the same validators again.
     /// @dev Reverts with FrameNotReportable, AlreadyReported, UnsupportedVersion, TooManyExited, BeaconRootNotFound, BeaconRootMismatch,
     /// SignerQuorum's QuorumNotReached, UnknownSigner and SignersNotAscending, and as {IPoolManager-applyReport}.
     function submitReport(Report calldata report, bytes[] calldata signatures) external;
