@@ -182,6 +182,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         Layout storage $ = _layout();
         ClusterState storage c = _cluster($, clusterId);
         uint256 count = items.publicKeys.length;
+        if (count != items.depositSignatureHashes.length || count != items.shares.length) revert LengthMismatch();
         _checkRegistration($, clusterId, c, count);
         (uint256 accountId, uint256 burn) = (c.account, c.burnPerValidator);
         (address payable ssvAccount, uint256 firstNonce) = _consume($, clusterId, accountId, items);

@@ -3,6 +3,7 @@ import {
   type BaseWallet,
   concat,
   dataSlice,
+  getAddress,
   getCreateAddress,
   id,
   keccak256,
@@ -134,7 +135,8 @@ export const keysHash = (publicKeys: readonly string[]): string =>
 export async function installDepositContract(provider: NetworkConnection["provider"]): Promise<void> {
   const { address, code, storage } = predeploys().find(({ address }) => address === DEPOSIT_CONTRACT_ADDRESS)!;
   await provider.request({ method: "hardhat_setCode", params: [address, code] });
-  for (const [slot, value] of storage) {
+  // a fixture may run on a chain that has seen deposits: the count, slot 32, starts at 0
+  for (const [slot, value] of [...storage, ["0x20", "0x0"] as const]) {
     await provider.request({
       method: "hardhat_setStorageAt",
       params: [address, `0x${BigInt(slot).toString(16)}`, toBeHex(BigInt(value), 32)],
@@ -222,8 +224,8 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection) {
     guardians: guardiansAddress,
     reserve: reserveAddress,
     reportOracle: rest[5]!.address,
-    withdrawalVault: bytesOf("withdrawal vault", 20),
-    rewardsVault: bytesOf("rewards vault", 20),
+    withdrawalVault: getAddress(bytesOf("withdrawal vault", 20)),
+    rewardsVault: getAddress(bytesOf("rewards vault", 20)),
     ssvNetwork: await ssv.network.getAddress(),
     ssvViews: await ssv.views.getAddress(),
     depositContract: DEPOSIT_CONTRACT_ADDRESS,
