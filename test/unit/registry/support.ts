@@ -132,7 +132,7 @@ export const depositsHash = (entries: readonly Pick<Entry, "publicKey" | "signat
 export const keysHash = (publicKeys: readonly string[]): string =>
   keccak256(concat(publicKeys.map((key) => keccak256(key))));
 
-export async function installDepositContract(provider: NetworkConnection["provider"]): Promise<void> {
+export async function installDepositContract(provider: NetworkConnection<string>["provider"]): Promise<void> {
   const { address, code, storage } = predeploys().find(({ address }) => address === DEPOSIT_CONTRACT_ADDRESS)!;
   await provider.request({ method: "hardhat_setCode", params: [address, code] });
   // a fixture may run on a chain that has seen deposits: the count, slot 32, starts at 0
@@ -173,7 +173,7 @@ export type Deployed = Awaited<ReturnType<typeof deployRegistry>>;
  * Registry, guardians, reserve and accounts on the real deposit contract and SSV Network, with thirteen operators. The PoolManager
  * is a stand-in with 1,000 ETH, the reserve has 10 ETH. No account and no cluster yet.
  */
-export async function deployRegistry({ ethers, provider }: NetworkConnection) {
+export async function deployRegistry({ ethers, provider }: NetworkConnection<string>) {
   const [deployer, governance, poolOperator, keeper, stranger, ...rest] = await ethers.getSigners();
   const cold = rest.slice(0, 5);
   const ssv = await deployOrLoadSsv(deployer!);
