@@ -85,43 +85,58 @@ export function depositLeaf({ publicKey, withdrawalCredentials, amountGwei, sign
   );
 }
 
-/**
- * All deposits after `from` up to `head`, proven complete: the contract's frontier at `from`, with the logs appended, must give
- * the root and the count that the contract answers at `head`.
- */
-export async function readDeposits(
-  provider: FailoverProvider,
-  { depositContract, addresses }: PoolContracts,
-  from: { number: number; hash: string },
-  head: Head,
-): Promise<DepositsSeen> {
-  const address = addresses.depositContract;
-  const word = (slot: number): Promise<string> => provider.getStorage(address, toBeHex(slot, 32), from.hash);
-  const [branch, count, logs, root, countAtHead] = await Promise.all([
-    Promise.all(Array.from({ length: DEPTH }, (_, level) => word(level))),
-    word(COUNT_SLOT),
-    getLogs(provider, { address, topics: [[TOPIC]] }, from.number + 1, head.number),
-    depositContract.get_deposit_root({ blockTag: head.hash }),
-    depositContract.get_deposit_count({ blockTag: head.hash }),
-  ]);
-  const deposits = logs.map((log): DepositLog => {
-    const args = EVENT.decodeEventLog("DepositEvent", log.data, log.topics).toArray() as string[];
-    const [publicKey = "", withdrawalCredentials = "", amount = "", signature = ""] = args;
-    return { block: log.block, publicKey, withdrawalCredentials, amountGwei: fromLittleEndian(amount), signature };
-  });
-  const frontier = deposits.reduce<Frontier>((tree, deposit) => append(tree, depositLeaf(deposit)), {
-    count: BigInt(count),
-    branch,
-  });
-  if (frontier.count !== fromLittleEndian(countAtHead) || depositRoot(frontier) !== root) {
-    throw new ServiceError(
-      "DepositsUnseen",
-      `The deposits logged between blocks ${from.number} and ${head.number} do not add up to the deposit contract's root: the execution ` +
-        "node hides some. Nothing is approved; use another execution node.",
-      { from: from.number, head: head.number, seen: frontier.count, count: fromLittleEndian(countAtHead) },
-    );
+/** Reads deposits and proves that it saw them all. */
+export class DepositReader {
+  readonly #provider: FailoverProvider;
+  readonly #contracts: PoolContracts;
+  /** of the last block asked for: 33 words of storage that heads until the next finalised block have in common */
+  #frontier: { hash: string; frontier: Frontier } | null = null;
+
+  constructor(provider: FailoverProvider, contracts: PoolContracts) {
+    this.#provider = provider;
+    this.#contracts = contracts;
   }
-  return { count: frontier.count, deposits };
+
+  /**
+   * All deposits after `from` up to `head`, proven complete: the contract's frontier at `from`, with the logs appended, must give
+   * the root and the count that the contract answers at `head`.
+   */
+  async read(from: { number: number; hash: string }, head: Head): Promise<DepositsSeen> {
+    const { depositContract, addresses } = this.#contracts;
+    const filter = { address: addresses.depositContract, topics: [[TOPIC]] };
+    const [earlier, logs, root, countAtHead] = await Promise.all([
+      this.#frontierAt(from.hash),
+      getLogs(this.#provider, filter, from.number + 1, head.number),
+      depositContract.get_deposit_root({ blockTag: head.hash }),
+      depositContract.get_deposit_count({ blockTag: head.hash }),
+    ]);
+    const deposits = logs.map((log): DepositLog => {
+      const args = EVENT.decodeEventLog("DepositEvent", log.data, log.topics).toArray() as string[];
+      const [publicKey = "", withdrawalCredentials = "", amount = "", signature = ""] = args;
+      return { block: log.block, publicKey, withdrawalCredentials, amountGwei: fromLittleEndian(amount), signature };
+    });
+    const frontier = deposits.reduce((tree, deposit) => append(tree, depositLeaf(deposit)), earlier);
+    if (frontier.count !== fromLittleEndian(countAtHead) || depositRoot(frontier) !== root) {
+      throw new ServiceError(
+        "DepositsUnseen",
+        `The deposits logged between blocks ${from.number} and ${head.number} do not add up to the deposit contract's root: the execution ` +
+          "node hides some. Nothing is approved; use another execution node.",
+        { from: from.number, head: head.number, seen: frontier.count, count: fromLittleEndian(countAtHead) },
+      );
+    }
+    this.#frontier = { hash: from.hash, frontier: earlier };
+    return { count: frontier.count, deposits };
+  }
+
+  async #frontierAt(hash: string): Promise<Frontier> {
+    if (this.#frontier?.hash === hash) return this.#frontier.frontier;
+    const { depositContract } = this.#contracts.addresses;
+    const word = (slot: number): Promise<string> => this.#provider.getStorage(depositContract, toBeHex(slot, 32), hash);
+    const [count, ...branch] = await Promise.all(
+      [COUNT_SLOT, ...Array.from({ length: DEPTH }, (_, level) => level)].map(word),
+    );
+    return { count: BigInt(count ?? 0), branch };
+  }
 }
 
 function littleEndian(value: bigint): string {

@@ -165,8 +165,10 @@ export function chainHead(cluster: number, entries: readonly QueueEntry[], next 
 
 function splitEntries(data: string, count: number, firstNonce: bigint): QueueEntry[] {
   const stride = dataLength(data) / count;
+  // by hex digits: a batch is long, and every head folds all of them
+  const digits = (from: number, to: number): string => `0x${data.slice(2 + 2 * from, 2 + 2 * to)}`;
   return Array.from({ length: count }, (_, i) => {
-    const part = (from: number, to: number): string => dataSlice(data, i * stride + from, i * stride + to);
+    const part = (from: number, to: number): string => digits(i * stride + from, i * stride + to);
     const signatureEnd = PUBLIC_KEY_BYTES + SIGNATURE_BYTES;
     return {
       publicKey: part(0, PUBLIC_KEY_BYTES),

@@ -4,7 +4,7 @@ import { slotAt, type Head } from "../clock.js";
 import type { Config } from "../config.js";
 import { beaconRootAt } from "../execution/beaconRoots.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
-import { readDeposits, type DepositsSeen } from "../execution/deposits.js";
+import { DepositReader, type DepositsSeen } from "../execution/deposits.js";
 import { readHead, readHeadByHash } from "../execution/provider.js";
 import { chainHead, remaining, type BatchView, type ClusterView } from "../execution/registryView.js";
 import { ServiceError } from "../ops/errors.js";
@@ -39,6 +39,7 @@ const IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a92
 /** One guardian: at each head it judges what waits for a guardian's word, and sends its word as long as it holds. */
 export class GuardianRole {
   readonly #parts: GuardianParts;
+  readonly #deposits: DepositReader;
   #state: { blockRoot: string; pubkeys: ReadonlySet<string>; state: VerifiedState } | null = null;
   /** signed vettings by batch and approval epoch */
   readonly #vetted = new Map<string, SignedMessage>();
@@ -49,6 +50,7 @@ export class GuardianRole {
 
   constructor(parts: GuardianParts) {
     this.#parts = parts;
+    this.#deposits = new DepositReader(parts.chain.provider, parts.chain.contracts);
   }
 
   async processHead(head: Head): Promise<void> {
@@ -131,10 +133,10 @@ export class GuardianRole {
     const approvals = new Map<string, SignedMessage>();
     const state = clusters.length === 0 ? null : await this.#finalizedState(view);
     if (state !== null) {
-      const { provider, contracts } = chain;
+      const { contracts } = chain;
       const at = { blockTag: view.head.hash };
       const [deposits, depositableWei, ssv, rules] = await Promise.all([
-        readDeposits(provider, contracts, state.executionBlock, view.head),
+        this.#deposits.read(state.executionBlock, view.head),
         contracts.poolManager.depositableEther(at),
         this.#ssvCode(view.head),
         this.#rules(),

@@ -2,6 +2,7 @@ import type { Signer } from "ethers";
 import type { Config } from "../config.js";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { ChainReader, ChainView } from "../execution/chain.js";
+import { readHead } from "../execution/provider.js";
 import { registryView } from "../execution/registryView.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
@@ -74,6 +75,8 @@ const NO_ROOT = `0x${"00".repeat(32)}`;
 /** One oracle member: at each head it signs the report that is due, once its figures are final, and sends it until it is accepted. */
 export class OracleRole {
   readonly #parts: OracleParts;
+  /** block of the last reference slot asked for */
+  #referenceNumber: number | undefined;
   #signed: { refSlot: number; message: SignedMessage } | null = null;
 
   constructor(parts: OracleParts) {
@@ -85,16 +88,18 @@ export class OracleRole {
     const { contracts, provider } = chain;
     const refSlot = latestRefSlot(contracts.frames, head.timestamp);
     if (refSlot === null) return;
-    const reference = await referenceBlock(provider, contracts.frames, refSlot, head);
+    const at = { blockTag: head.hash };
+    const reportable = await contracts.reportOracle.reportable(at);
+    if (reportable.done) return;
+    const reference = await referenceBlock(provider, contracts.frames, refSlot, head, this.#referenceNumber);
+    this.#referenceNumber = reference.number;
     // whatever becomes of the report, this must be written down while nodes have the state
     if (this.#parts.records.get(reference.hash) === undefined) {
       this.#parts.records.put(reference.hash, await readWithdrawn(provider, contracts, reference.hash));
     }
-    const at = { blockTag: head.hash };
-    const [reportable, version, view] = await Promise.all([
-      contracts.reportOracle.reportable(at),
+    const [version, finalized] = await Promise.all([
       contracts.reportOracle.versionAt(refSlot, at),
-      chain.view(head),
+      readHead(provider, "finalized"),
     ]);
     const decision = decideReport({
       refSlot: Number(reportable.refSlot),
@@ -102,7 +107,7 @@ export class OracleRole {
       beaconBlockRoot: reportable.beaconBlockRoot === NO_ROOT ? null : reportable.beaconBlockRoot,
       version,
       referenceNumber: reference.number,
-      finalizedNumber: view.finalized?.number ?? null,
+      finalizedNumber: finalized?.number ?? null,
     });
     if (decision.action === "abstain") {
       metrics.reportAbstentions.inc({ reason: decision.reason });
@@ -114,6 +119,7 @@ export class OracleRole {
     if (decision.action === "wait") logger.debug({ refSlot, reason: decision.reason }, "the report cannot be made yet");
     if (decision.action !== "sign") return;
     if (this.#signed?.refSlot !== decision.refSlot) {
+      const view = await chain.view(head);
       const message = await this.#sign(view, decision.refSlot, decision.beaconBlockRoot);
       this.#signed = { refSlot: decision.refSlot, message };
     }

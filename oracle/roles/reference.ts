@@ -67,14 +67,23 @@ export async function readWithdrawn(
   return balance + swept;
 }
 
-/** The execution block of the reference block: the last one whose time is at or before that of the reference slot. */
+/**
+ * The execution block of the reference block: the last one whose time is at or before that of the reference slot.
+ *
+ * @param guess number of the block it probably is: the one it was at the head before
+ */
 export async function referenceBlock(
   provider: FailoverProvider,
   frames: FrameConfig,
   refSlot: number,
   head: Head,
+  guess?: number,
 ): Promise<Head> {
   const time = timeOfSlot(frames, refSlot);
+  if (guess !== undefined && guess < head.number) {
+    const [block, next] = await Promise.all([blockAt(provider, guess), blockAt(provider, guess + 1)]);
+    if (block.timestamp <= time && time < next.timestamp) return block;
+  }
   // a block a slot at most: the one looked for is not before `low`
   let low = Math.max(0, head.number - Math.ceil((head.timestamp - time) / Number(frames.secondsPerSlot)));
   let high = head.number;
