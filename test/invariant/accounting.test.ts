@@ -12,8 +12,8 @@ const WALKS = Number(process.env["ACCOUNTING_WALKS"] ?? 40);
 const SEED = Number(process.env["ACCOUNTING_SEED"] ?? 20_260_101);
 const STEPS_A_WALK = 100;
 const ETHER_SUPPLY = 120_000_000n * ETHER;
-/** Times fit the token's slot until 2106; a walk may pass decades, but not that. */
-const LAST_TIME = 4_000_000_000n;
+/** Times fit the slots until 2106; a walk may pass decades, and its streams another, but not that. */
+const LAST_TIME = 3_600_000_000n;
 
 const REFUSALS = [
   "DailyLimitExceeded",

@@ -1,7 +1,14 @@
 import { expect } from "chai";
 import { Interface, type Result } from "ethers";
 import { AccountingModel, DEAD, Refusal, type Figures, type Outcome } from "../model/accounting.js";
-import { deployPool, FRAME_SECONDS, SLOTS_PER_FRAME, type Pool, type PoolOptions } from "../unit/pool/support.js";
+import {
+  deployPool,
+  FRAME_SECONDS,
+  SLOTS_PER_FRAME,
+  STARTS_AT,
+  type Pool,
+  type PoolOptions,
+} from "../unit/pool/support.js";
 import { PoolETH__factory, PoolManager__factory, PoolProbe__factory } from "../../types/ethers-contracts/index.js";
 
 const managerInterface = PoolManager__factory.createInterface();
@@ -9,6 +16,8 @@ const tokenInterface = PoolETH__factory.createInterface();
 const probeInterface = PoolProbe__factory.createInterface();
 const reserveInterface = new Interface(["function setShortfall(uint256)"]);
 const hex = (value: bigint) => `0x${value.toString(16)}`;
+
+const START = BigInt(STARTS_AT) + 3_600n;
 
 /** What every step leaves behind, as the model sees it. */
 type Observed = ReturnType<typeof expected>;
@@ -113,8 +122,11 @@ export class PoolWalk {
       pool.treasury.address,
       deployedAt,
     );
+    // from here on no time but the walk's own
+    walk.model.now = START;
+    await walk.request("evm_setNextBlockTimestamp", [hex(START)]);
+    await walk.request("evm_mine");
     walk.snapshot = (await walk.request("evm_snapshot")) as string;
-    walk.model.now = await pool.now();
     return walk;
   }
 
@@ -123,7 +135,7 @@ export class PoolWalk {
     await this.request("evm_revert", [this.snapshot]);
     this.snapshot = (await this.request("evm_snapshot")) as string;
     this.model = this.newModel();
-    this.model.now = await this.pool.now();
+    this.model.now = START;
   }
 
   async stake(seconds: bigint, user: number, wei: bigint): Promise<bigint | undefined> {

@@ -21,6 +21,8 @@ export const ETHER = 10n ** 18n;
 export const MAX_UINT88 = 2n ** 88n - 1n;
 export const SECONDS_PER_SLOT = 12;
 export const SLOTS_PER_FRAME = 7200;
+/** The PoolManager is deployed at this time, as frame 3 begins: tests do not depend on the day they run. */
+export const STARTS_AT = 2_000_000_000;
 export const FRAME_SECONDS = BigInt(SECONDS_PER_SLOT * SLOTS_PER_FRAME);
 export const YEAR_SECONDS = 365n * 86_400n;
 
@@ -105,7 +107,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
   const connection = await network.create("osaka");
   const { ethers, networkHelpers } = connection;
   const [deployer, governance, oracle, registry, guardians, treasury, ...users] = await ethers.getSigners();
-  const genesisTime = (await networkHelpers.time.latest()) - 3 * SLOTS_PER_FRAME * SECONDS_PER_SLOT;
+  const genesisTime = STARTS_AT - 3 * SLOTS_PER_FRAME * SECONDS_PER_SLOT;
 
   const access = await new AccessManager__factory(deployer).deploy(governance!.address);
   const reserve = await new OperationsReserveMockForPool__factory(deployer).deploy();
@@ -145,6 +147,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
       dailyLimit: options.dailyLimitWei ?? MAX_UINT88,
     },
   };
+  await networkHelpers.time.setNextBlockTimestamp(STARTS_AT);
   const proxy = await new ERC1967Proxy__factory(deployer).deploy(
     code,
     code.interface.encodeFunctionData("initialize", [authority, parameters]),
