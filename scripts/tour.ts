@@ -7,6 +7,9 @@ import { Auditor, type Audit } from "./audit.js";
 
 /** With so few validators rewards are a thousand times mainnet's; slots of 384 s bring the yearly rate to about 45 %. */
 const SECONDS_PER_SLOT = 384;
+const MAX_YEARLY_RATE_BPS = 5_000;
+/** Pays for registering six validators and leaves the reserve a little below its target, so that both parts of the fee are seen. */
+const RESERVE_SEED_ETH = "0.1";
 const VALIDATORS_PER_CLUSTER = 3;
 const REPORTS_AFTER_ACTIVATION = 4;
 const SECONDS_PER_DAY = 86_400;
@@ -32,7 +35,15 @@ export async function tour(): Promise<number> {
   };
   let pool: LocalPool | undefined;
   try {
-    pool = await startLocalPool({ devnet: { secondsPerSlot: SECONDS_PER_SLOT }, onProgress: say });
+    pool = await startLocalPool({
+      devnet: { secondsPerSlot: SECONDS_PER_SLOT },
+      parameters: (same) => ({
+        ...same,
+        pool: { ...same.pool, maxYearlyRateBps: MAX_YEARLY_RATE_BPS },
+        reserve: { ...same.reserve, seedEth: RESERVE_SEED_ETH },
+      }),
+      onProgress: say,
+    });
     return await run(pool, say);
   } finally {
     await pool?.close();
@@ -92,6 +103,9 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
   say(`${oracle?.name ?? "an oracle"} is stopped: two of three still sign`);
   await devnet.skipSlot();
   say("one slot is missed");
+  await devnet.advanceUntil(async () => (await pool.poolManager.totals()).locked > 0n, 200);
+  say("the first rewards are reported: they stream in from now on");
+  await devnet.advance(devnet.slotsPerEpoch);
   await stake("Carol", 2, "47.25");
 
   await devnet.advanceUntil(() => active() >= 5, 600);
