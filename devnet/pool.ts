@@ -9,6 +9,7 @@ import { addAccountAndClusters } from "../deploy/setup.js";
 import type { ConfigInput, Role } from "../oracle/config.js";
 import { parseConfig } from "../oracle/config.js";
 import { encodeEntries, prepareValidators, type Entry, type PreparedValidator } from "../oracle/keys/prepare.js";
+import type { ServiceLogger } from "../oracle/ops/logging.js";
 import { startService, type Service } from "../oracle/service.js";
 import {
   Guardians__factory,
@@ -67,6 +68,7 @@ export interface RunningService {
 export interface ServiceOptions {
   /** Changes to the configuration, such as another beacon URL. */
   config?: (config: ConfigInput) => ConfigInput;
+  logger?: ServiceLogger;
 }
 
 /** Hot keys of the committees and of the keepers; the same in every run. */
@@ -190,6 +192,7 @@ export class LocalPool {
     const service = await startService(parseConfig(options.config?.(input) ?? input), {
       signers: { [role]: key },
       follow: false, // a round for each slot, when the slot asks for it
+      ...(options.logger === undefined ? {} : { logger: options.logger }),
     });
     const running: RunningService = {
       name,
