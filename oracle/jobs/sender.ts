@@ -56,8 +56,7 @@ export class Sender {
     ]);
     await this.#settle(mined);
     this.#nonce = mined;
-    // some nodes do not count what waits for lower fees
-    if (pending <= mined && this.#inFlight.length === 0) {
+    if (pending <= mined) {
       this.#waiting = null;
       return true;
     }

@@ -1,6 +1,6 @@
 import { constants, type KeyObject, verify as verifyRsa } from "node:crypto";
 import { ByteListType, ByteVectorType, ContainerType } from "@chainsafe/ssz";
-import { getBytes, hexlify, isHexString } from "ethers";
+import { getBytes, hexlify, isHexString, keccak256, toUtf8Bytes } from "ethers";
 import {
   isPublicKey,
   PUBLIC_KEY_BYTES,
@@ -83,8 +83,12 @@ const ProofType = new ContainerType({
  * pool's. They do not mean that the ciphertexts decrypt to the shares: only each operator can see that. DKG proofs are the
  * evidence for it from outside (`verifyDkgProofs`); otherwise the first attestations are.
  */
-export function verifyEntry(entry: Entry, { nonce, ...context }: EntryContext): Finding[] {
-  return verifyBatch([entry], { ...context, firstNonce: nonce }).map(({ code, message }) => ({ code, message }));
+export function verifyEntry(
+  entry: Entry,
+  { nonce, ...context }: EntryContext,
+  verify: VerifyBatch = verifyBatch,
+): Finding[] {
+  return verify([entry], { ...context, firstNonce: nonce }).map(({ code, message }) => ({ code, message }));
 }
 
 /** `verifyEntry` for consecutive nonces, with all signatures in one batch, and keys that occur twice. */
@@ -110,6 +114,33 @@ export function verifyBatch(entries: readonly Entry[], context: BatchContext): B
   });
   return found.sort((a, b) => a.index - b.index);
 }
+
+export type VerifyBatch = typeof verifyBatch;
+
+/** Answers kept; a pool has fewer batches and unfunded validators than that. */
+const REMEMBERED = 256;
+
+/** `verifyBatch` that remembers its latest answers: they cost pairings, and what it says of a batch never changes. */
+export function rememberingVerifier(): VerifyBatch {
+  const answers = new Map<string, BatchFinding[]>();
+  return (entries, context) => {
+    const key = keccak256(toUtf8Bytes(JSON.stringify([entries.map(octetsOf), Object.entries(context).map(String)])));
+    const found = answers.get(key) ?? verifyBatch(entries, context);
+    answers.delete(key); // the newest is last
+    answers.set(key, found);
+    for (const oldest of answers.keys()) {
+      if (answers.size <= REMEMBERED) break;
+      answers.delete(oldest);
+    }
+    return found;
+  };
+}
+
+const octetsOf = ({ publicKey, depositSignature, sharesData }: Entry): string[] => [
+  publicKey,
+  depositSignature,
+  sharesData,
+];
 
 /**
  * Whether each operator signed, with its RSA key of SSV Network, that its ciphertext holds its share: the only evidence from

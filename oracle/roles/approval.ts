@@ -1,12 +1,11 @@
 import { keccak256 } from "ethers";
 import type { VerifiedState } from "../beacon/readVerified.js";
-import { verifyEntry } from "../keys/verify.js";
+import { verifyEntry, type VerifyBatch } from "../keys/verify.js";
 import type { ChainView, ClusterFunds } from "../execution/chain.js";
 import { ownerOf } from "../execution/chain.js";
 import type { DepositsSeen } from "../execution/deposits.js";
 import type { ClusterView, ValidatorView } from "../execution/registryView.js";
 import { runwayBlocks } from "../ssv/cluster.js";
-import { unknownCode, type SSVCode, type SSVLimits } from "../ssv/code.js";
 import { isValid, judgeEarlierDeposits, judgeOperators, type DepositRules, type Refusal } from "./vetting.js";
 
 /** Deposits to a cluster before one of its validators was seen to attest. */
@@ -21,7 +20,15 @@ const ANCHOR_INTERVAL = 32;
 
 export interface ApprovalLimits {
   readonly minRunwayBlocks: bigint;
-  readonly ssv: SSVLimits;
+  readonly ssvVersions: readonly string[];
+  /** null: the implementation was not pinned */
+  readonly ssvImplementation: string | null;
+}
+
+/** What SSV Network runs at the head. */
+export interface SSVCode {
+  readonly version: string;
+  readonly implementation: string;
 }
 
 export interface ClusterSituation {
@@ -34,6 +41,8 @@ export interface ClusterSituation {
   readonly rules: DepositRules;
   readonly limits: ApprovalLimits;
   readonly ssv: SSVCode;
+  /** instead of `verifyBatch`: the same, with a memory */
+  readonly verify?: VerifyBatch;
 }
 
 export interface ClusterJudgement {
@@ -78,8 +87,15 @@ function judgeWhole({ cluster, funds, view, limits, ssv }: ClusterSituation, par
       `Cluster ${cluster.cluster} has ${runway} blocks of runway, less than ${limits.minRunwayBlocks}.`,
     );
   }
-  const unknown = unknownCode(ssv, limits.ssv);
-  if (unknown !== null) refuse("SSVCodeUnknown", unknown);
+  if (!limits.ssvVersions.includes(ssv.version)) {
+    refuse("SSVVersionUnknown", `SSV Network is ${ssv.version}, known are ${limits.ssvVersions.join(", ")}.`);
+  }
+  if (limits.ssvImplementation !== null && ssv.implementation !== limits.ssvImplementation) {
+    refuse(
+      "SSVImplementationUnknown",
+      `SSV Network runs ${ssv.implementation}, reviewed was ${limits.ssvImplementation}.`,
+    );
+  }
   if (participation.room === 0) {
     refuse(
       participation.attesting === 0 ? "UnprovenLimit" : "ParticipationLow",
@@ -90,16 +106,13 @@ function judgeWhole({ cluster, funds, view, limits, ssv }: ClusterSituation, par
 }
 
 function judgeValidator(validator: ValidatorView, situation: ClusterSituation): Refusal[] {
-  const { cluster, view, state, deposits, rules } = situation;
+  const { cluster, view, state, deposits, rules, verify } = situation;
   const owner = ownerOf(view.registry, cluster);
   const { publicKey, nonce } = validator;
+  const context = { ...rules, account: owner, operatorIds: cluster.operatorIds, nonce };
   return [
     // vetting said so once; that a quorum vetted what it should not have must not cost 32 ETH
-    ...verifyEntry(validator, { ...rules, account: owner, operatorIds: cluster.operatorIds, nonce }).map((finding) => ({
-      reason: finding.code,
-      message: finding.message,
-      publicKey,
-    })),
+    ...verifyEntry(validator, context, verify).map(({ code, message }) => ({ reason: code, message, publicKey })),
     ...judgeRegistration(validator, owner, situation),
     ...judgeEarlierDeposits(publicKey, state, deposits.deposits, rules),
   ];

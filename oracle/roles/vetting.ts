@@ -3,7 +3,7 @@ import type { VerifiedState } from "../beacon/readVerified.js";
 import { DkgProofJson, type DkgProof } from "../keys/dkgProofs.js";
 import { KeysError } from "../keys/errors.js";
 import { decodeOperatorKey, sharesDataLength, verifyOwnerNonceSignature } from "../keys/keyshares.js";
-import { verifyBatch, verifyDkgProofs } from "../keys/verify.js";
+import { verifyBatch, verifyDkgProofs, type VerifyBatch } from "../keys/verify.js";
 import { verifyDepositSignatures } from "../keys/depositData.js";
 import type { ChainView } from "../execution/chain.js";
 import type { DepositLog } from "../execution/deposits.js";
@@ -37,14 +37,16 @@ export interface VettingSituation {
   /** finalised beacon state, read for every key of the batch */
   readonly state: Pick<VerifiedState, "validators" | "pendingDeposits">;
   readonly rules: DepositRules;
+  /** instead of `verifyBatch`: the same, with a memory */
+  readonly verify?: VerifyBatch;
 }
 
 /** Every reason not to vet a batch; none means that its validators will run and that the deposits will be the pool's. */
 export function judgeBatch(situation: VettingSituation): Refusal[] {
-  const { batch, cluster, owner, queuedBefore, view, state, rules } = situation;
+  const { batch, cluster, owner, queuedBefore, view, state, rules, verify = verifyBatch } = situation;
   const { operatorIds } = cluster;
   const operators = judgeOperators(operatorIds, view.operators);
-  const static_ = verifyBatch(batch.entries, { ...rules, account: owner, operatorIds, firstNonce: batch.firstNonce });
+  const static_ = verify(batch.entries, { ...rules, account: owner, operatorIds, firstNonce: batch.firstNonce });
   return [
     ...operators,
     ...static_.map(({ code, message, publicKey }) => ({ reason: code, message, publicKey })),

@@ -10,7 +10,7 @@ import { buildSharesData, parseSharesData } from "../../../oracle/keys/keyshares
 import { readKeyShares } from "../../../oracle/keys/keysharesJson.js";
 import { readDepositData } from "../../../oracle/keys/depositData.js";
 import { type Entry, prepareValidators } from "../../../oracle/keys/prepare.js";
-import { verifyBatch, verifyDkgProofs, verifyEntry } from "../../../oracle/keys/verify.js";
+import { rememberingVerifier, verifyBatch, verifyDkgProofs, verifyEntry } from "../../../oracle/keys/verify.js";
 import { dkgFixtures, testOperators } from "./support.js";
 
 const account = "0x81592c3DE184A3E2c0DCB5a261BC107Bfa91f494";
@@ -49,6 +49,34 @@ describe("keys/verify", () => {
     expect(codes({})).to.deep.equal([]);
     expect(verifyBatch(batch, { ...context, firstNonce: 10n })).to.deep.equal([]);
     expect(verifyBatch([], { ...context, firstNonce: 10n })).to.deep.equal([]);
+  });
+
+  it("remembers an answer for exactly what was asked", () => {
+    const verify = rememberingVerifier();
+    const asked = { ...context, firstNonce: 10n };
+    const answer = verify(batch, asked);
+    expect(verify(structuredClone(batch), { ...asked })).to.equal(answer);
+
+    const others: [Entry[], typeof asked][] = [
+      [batch.slice(1), asked],
+      [[{ ...entry, publicKey: other.publicKey }], asked],
+      [[{ ...entry, depositSignature: other.depositSignature }], asked],
+      [[{ ...entry, sharesData: other.sharesData }], asked],
+      [batch, { ...asked, firstNonce: 11n }],
+      [batch, { ...asked, account: `0x${"44".repeat(20)}` }],
+      [batch, { ...asked, operatorIds: context.operatorIds.map((id) => id + 1n) }],
+      [batch, { ...asked, withdrawalCredentials: withdrawalCredentials(`0x${"44".repeat(20)}`) }],
+      [batch, { ...asked, genesisForkVersion: "0x00000002" }],
+    ];
+    for (const [entries, changed] of others) {
+      expect(verify(entries, changed)).to.deep.equal(verifyBatch(entries, changed)).and.to.have.length.above(0);
+    }
+    expect(verify(batch, asked)).to.equal(answer);
+
+    for (let nonce = 100n; nonce < 356n; nonce++) verify([], { ...asked, firstNonce: nonce });
+    const anew = verify(batch, asked);
+    expect(anew).to.deep.equal(answer);
+    expect(anew).to.not.equal(answer);
   });
 
   it("finds a public key that is none", () => {
