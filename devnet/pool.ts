@@ -68,6 +68,7 @@ export interface RunningService {
 export interface ServiceOptions {
   /** Changes to the configuration, such as another beacon URL. */
   config?: (config: ConfigInput) => ConfigInput;
+  /** Where its log goes instead of standard output. */
   logger?: ServiceLogger;
 }
 
@@ -87,23 +88,22 @@ export class LocalPool {
   readonly devnet: Devnet;
   readonly ssv: SsvDeployment;
   readonly deployment: Deployment;
-  readonly clusters: readonly LocalCluster[];
   readonly poolManager: PoolManager;
   readonly poolETH: PoolETH;
   readonly registry: ValidatorRegistry;
   readonly guardians: Guardians;
   readonly reportOracle: ReportOracle;
   readonly reserve: OperationsReserve;
+  readonly #clusters: LocalCluster[] = [];
   readonly #services: RunningService[] = [];
   readonly #pubkeys: string[] = [];
   readonly #dataDir = mkdtempSync(join(tmpdir(), "pooleth-"));
   #collectors: string[] = [];
 
-  constructor(devnet: Devnet, ssv: SsvDeployment, deployment: Deployment, clusters: readonly LocalCluster[]) {
+  constructor(devnet: Devnet, ssv: SsvDeployment, deployment: Deployment) {
     this.devnet = devnet;
     this.ssv = ssv;
     this.deployment = deployment;
-    this.clusters = clusters;
     const { addresses } = deployment;
     const { provider } = devnet;
     this.poolManager = PoolManager__factory.connect(addresses.poolManager, provider);
@@ -136,6 +136,10 @@ export class LocalPool {
     return this.#services;
   }
 
+  get clusters(): readonly LocalCluster[] {
+    return this.#clusters;
+  }
+
   /** Ten people with ETH. */
   user(position: number): HDNodeWallet {
     return account(this.devnet, ACCOUNTS.users + position);
@@ -144,6 +148,20 @@ export class LocalPool {
   async stake(user: HDNodeWallet, amountWei: bigint): Promise<TransactionReceipt> {
     const pool = this.poolManager.connect(user);
     return this.devnet.mineTx(pool.stake(user.address, user.address, { value: amountWei }), pool.interface);
+  }
+
+  /** A cluster of these operators, registered and ascending by id, in an account of its own. */
+  async addCluster(operators: readonly Operator[], { requireDkg = false } = {}): Promise<LocalCluster> {
+    const operatorIds = operators.map((operator) => operator.id ?? 0n);
+    const lane = await addAccountAndClusters(
+      this.governance,
+      this.deployment,
+      [{ operatorIds, requireDkg, cap: CLUSTER_CAP }],
+      (transaction) => this.devnet.mineTx(transaction),
+    );
+    const cluster = { ...lane, clusterId: lane.clusterIds[0] ?? 0n, operators, operatorIds };
+    this.#clusters.push(cluster);
+    return cluster;
   }
 
   /** New keys for a cluster, split for its operators and signed for the account's next nonces. */
@@ -161,11 +179,11 @@ export class LocalPool {
   }
 
   /** Publishes entries as the pool operator. Answers the batch's position in the account's queue. */
-  async publish(cluster: LocalCluster, entries: readonly Entry[]): Promise<bigint> {
+  async publish(cluster: LocalCluster, entries: readonly Entry[], dkgProofs = "0x"): Promise<bigint> {
     const { nonce, queued, batches } = await this.registry.account(cluster.accountId);
     const registry = this.registry.connect(this.poolOperator);
     await this.devnet.mineTx(
-      registry.publish(cluster.clusterId, nonce + queued, encodeEntries(entries), "0x"),
+      registry.publish(cluster.clusterId, nonce + queued, encodeEntries(entries), dkgProofs),
       registry.interface,
     );
     for (const { publicKey } of entries) this.#pubkeys.push(publicKey);
@@ -262,6 +280,9 @@ export async function startLocalPool(options: LocalPoolOptions = {}): Promise<Lo
     })),
     { mine },
   );
+  operators.forEach((operator, i) => {
+    devnet.operators.assign(operator, operatorIds[i] ?? 0n);
+  });
   devnet.operators.follow(await ssv.network.getAddress());
   onProgress(`SSV Network with ${operators.length} operators`);
 
@@ -292,22 +313,14 @@ export async function startLocalPool(options: LocalPoolOptions = {}): Promise<Lo
   );
   onProgress(`the pool is deployed: PoolManager ${deployment.addresses.poolManager}`);
 
-  const clusters: LocalCluster[] = [];
+  const pool = new LocalPool(devnet, ssv, deployment);
   let next = 0;
   for (const size of clusterSizes) {
-    const [own, ids] = [operators.slice(next, next + size), operatorIds.slice(next, next + size)];
+    const { clusterId, operatorIds: ids } = await pool.addCluster(operators.slice(next, next + size));
     next += size;
-    const lane = await addAccountAndClusters(
-      governance,
-      deployment,
-      [{ operatorIds: ids, requireDkg: false, cap: CLUSTER_CAP }],
-      confirm,
-    );
-    const clusterId = lane.clusterIds[0] ?? 0n;
-    clusters.push({ ...lane, clusterId, operators: own, operatorIds: ids });
     onProgress(`cluster ${clusterId}: operators ${ids.join(", ")}`);
   }
-  return new LocalPool(devnet, ssv, deployment, clusters);
+  return pool;
 }
 
 const unchanged = (parameters: ParametersInput): ParametersInput => parameters;

@@ -1,0 +1,198 @@
+import { randomBytes } from "node:crypto";
+import { SecretKey } from "@chainsafe/blst";
+import { hexlify, parseEther, type HDNodeWallet, type TransactionResponse } from "ethers";
+import { committeeKey, type LocalCluster, type LocalPool, type RunningService } from "../../../devnet/pool.js";
+import { decodeDepositEvent } from "../../../devnet/execution/executionLayer.js";
+import { depositDataRoot, DEPOSIT_GWEI, signDeposit } from "../../../oracle/keys/depositData.js";
+import { buildSharesData, encryptShare, signOwnerNonce, type SharesData } from "../../../oracle/keys/keyshares.js";
+import type { Entry } from "../../../oracle/keys/prepare.js";
+import { splitSecret } from "../../../oracle/keys/shamir.js";
+import { createLogger, type ServiceLogger } from "../../../oracle/ops/logging.js";
+import { linkToBytes32, sign } from "../../../oracle/signatures/messages.js";
+import { IDepositContract__factory } from "../../../types/ethers-contracts/index.js";
+
+/** `Status` of the registry's validators. */
+export const Status = { None: 0n, Registered: 1n, Deposited: 2n, Discarded: 3n } as const;
+
+/** Above every service's, so that a transaction is earlier in its block. */
+export const HIGH_FEES = { maxPriorityFeePerGas: 50n * 10n ** 9n, maxFeePerGas: 500n * 10n ** 9n };
+
+const GWEI = 10n ** 9n;
+
+/** One line of a service's log. */
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** A logger that remembers. */
+export function recordLogs(): { logger: ServiceLogger; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  const logger = createLogger("info", {
+    write: (line: string) => {
+      lines.push(JSON.parse(line) as LogLine);
+    },
+  });
+  return { logger, lines };
+}
+
+/** Value of a metric, summed over every label but those named; 0 while it never counted. */
+export async function metric(
+  { service }: RunningService,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const text = await (await fetch(`${service.url}/metrics`)).text();
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith(`pooleth_${name}`) && wanted.every((label) => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+}
+
+/** A validator whose whole secret the test keeps, and what of it is published. */
+export interface KnownValidator {
+  readonly entry: Entry;
+  readonly secretKey: Uint8Array;
+  /** what each operator should get, in the order of the cluster */
+  readonly secretShares: readonly Uint8Array[];
+  readonly shares: SharesData;
+}
+
+/** As `LocalPool.prepare`, one validator, with its secret. */
+export async function knownValidator(pool: LocalPool, cluster: LocalCluster, nonce: bigint): Promise<KnownValidator> {
+  const key = SecretKey.fromKeygen(randomBytes(32));
+  const secretKey = key.toBytes();
+  const secretShares = splitSecret(secretKey, cluster.operatorIds).map((share) => share.secretKey);
+  const shares: SharesData = {
+    ownerNonceSignature: signOwnerNonce(secretKey, cluster.ssvAccount, nonce),
+    sharePublicKeys: secretShares.map(publicKeyOf),
+    encryptedShares: encryptShares(cluster, secretShares),
+  };
+  const depositSignature = signDeposit(secretKey, {
+    withdrawalCredentials: await pool.registry.withdrawalCredentials(),
+    amountGwei: DEPOSIT_GWEI,
+    genesisForkVersion: pool.devnet.genesisForkVersion,
+  });
+  const entry = {
+    publicKey: hexlify(key.toPublicKey().toBytes()),
+    depositSignature: hexlify(depositSignature),
+    sharesData: hexlify(buildSharesData(shares)),
+  };
+  return { entry, secretKey, secretShares, shares };
+}
+
+export function publicKeyOf(secretKey: Uint8Array): Uint8Array {
+  return SecretKey.fromBytes(secretKey).toPublicKey().toBytes();
+}
+
+/** For each operator its share, encrypted to its key. */
+export function encryptShares({ operators }: LocalCluster, secretShares: readonly Uint8Array[]): Uint8Array[] {
+  return operators.map(({ publicKeyPem }, i) => encryptShare(publicKeyPem, secretShares[i] ?? new Uint8Array()));
+}
+
+/** The first two of a list exchanged. */
+export function swapped<T>([first, second, ...others]: readonly T[]): T[] {
+  return [second, first, ...others].flatMap((item) => item ?? []);
+}
+
+/** The same validator, published with other shares. */
+export function withShares({ entry }: KnownValidator, shares: SharesData): Entry {
+  return { ...entry, sharesData: hexlify(buildSharesData(shares)) };
+}
+
+/** What a quorum of guardians would sign if it did not look. */
+export async function forceVetting(pool: LocalPool, { accountId }: LocalCluster, batch: bigint): Promise<void> {
+  const { registry, guardians, devnet, deployment } = pool;
+  const [{ head }, approvalEpoch] = await Promise.all([registry.batch(accountId, batch), guardians.approvalEpoch()]);
+  const domains = {
+    chainId: devnet.chainId,
+    reportOracle: deployment.addresses.reportOracle,
+    guardians: deployment.addresses.guardians,
+  };
+  const message = { account: Number(accountId), batch: Number(batch), head: linkToBytes32(head), approvalEpoch };
+  const signers = [0, 1]
+    .map((i) => committeeKey("guardian", i))
+    .sort((a, b) => (BigInt(a.address) < BigInt(b.address) ? -1 : 1));
+  const signed = await Promise.all(signers.map((signer) => sign({ kind: "vetting", message }, domains, signer)));
+  const anyone = pool.user(9);
+  await devnet.mineTx(
+    registry.connect(anyone).vet(
+      accountId,
+      batch,
+      signed.map(({ signature }) => signature),
+    ),
+    registry.interface,
+  );
+}
+
+export interface DirectDeposit {
+  readonly secretKey: Uint8Array;
+  readonly withdrawalCredentials: string;
+  readonly ether: bigint;
+  /** Signed by some other key: consensus ignores it, and so must the pool. */
+  readonly badSignature?: boolean;
+}
+
+/** Somebody's own deposit, past the pool. Sent, not mined. */
+export async function sendDeposit(
+  { devnet, registry }: LocalPool,
+  sender: HDNodeWallet,
+  { secretKey, withdrawalCredentials, ether, badSignature = false }: DirectDeposit,
+): Promise<TransactionResponse> {
+  const { depositContract } = await registry.externals();
+  const amountGwei = parseEther(String(ether)) / GWEI;
+  const publicKey = publicKeyOf(secretKey);
+  const signer = badSignature ? SecretKey.fromKeygen(new Uint8Array(32).fill(7)).toBytes() : secretKey;
+  const { genesisForkVersion } = devnet;
+  const signature = signDeposit(signer, { withdrawalCredentials, amountGwei, genesisForkVersion });
+  return IDepositContract__factory.connect(depositContract, sender).deposit(
+    publicKey,
+    withdrawalCredentials,
+    signature,
+    depositDataRoot(publicKey, withdrawalCredentials, amountGwei, signature),
+    { value: amountGwei * GWEI, ...HIGH_FEES },
+  );
+}
+
+/** ETH that ever went to the deposit contract for a key, and with which credentials, in order. */
+export async function depositsFor(
+  { devnet, registry }: LocalPool,
+  publicKey: string,
+): Promise<{ ether: bigint; withdrawalCredentials: string }[]> {
+  const { depositContract } = await registry.externals();
+  const logs = await devnet.provider.getLogs({ address: depositContract, fromBlock: 0 });
+  return logs
+    .map(({ data }) => decodeDepositEvent(data))
+    .filter(({ pubkey }) => hexlify(pubkey) === publicKey)
+    .map(({ amount, withdrawalCredentials }) => ({
+      ether: BigInt(amount) / GWEI,
+      withdrawalCredentials: hexlify(withdrawalCredentials),
+    }));
+}
+
+/** A transaction that waits for a block. */
+export interface PendingTransaction {
+  readonly hash: string;
+  readonly from: string;
+  readonly to: string | null;
+  readonly input: string;
+}
+
+export async function pendingTransactions({ devnet }: LocalPool): Promise<PendingTransaction[]> {
+  return (await devnet.provider.send("eth_pendingTransactions", [])) as PendingTransaction[];
+}
+
+/** Status of a key in the registry. */
+export async function statusOf(pool: LocalPool, publicKey: string): Promise<bigint> {
+  return (await pool.registry.validator(publicKey)).status;
+}
+
+/** Oracles and guardians, as many as a quorum needs, and their keeper. Without reports deposits would close after two frames. */
+export async function startQuorum(pool: LocalPool, guardianLogger?: ServiceLogger): Promise<void> {
+  await pool.start("keeper", 0);
+  for (const position of [0, 1]) await pool.start("oracle", position);
+  await pool.start("guardian", 0, guardianLogger === undefined ? {} : { logger: guardianLogger });
+  await pool.start("guardian", 1);
+}
