@@ -47,7 +47,8 @@ struct StakeLimits {
 struct PoolParameters {
     address treasury;
     uint16 feeBps; // of gains; at most 1,500
-    uint16 maxYearlyRateBps; // gains stream no faster than this share of the pool a year; 100 to 5,000
+    // gains stream no faster than this share of the pool a year, 100 to 5,000; faster only what would take more than ten years
+    uint16 maxYearlyRateBps;
     uint16 lossLimitBps; // losses within the window beyond this share of the pool wait for governance; 10 to 5,000
     uint32 lossWindow; // seconds over which past losses are forgotten; 1 to 90 days
     StakeLimits limits;
@@ -173,6 +174,8 @@ interface IPoolManager {
     function resumeStaking() external;
 
     /// @notice Governance, after its delay. Applies the newest figures of the pending report, if its loss is at most `agreedLoss` wei.
+    /// The loss is that of the moment: a running stream goes on unlocking gain that the loss would have eaten, so it grows by up to
+    /// what was locked when the report came, and shrinks by what reaches the RewardsVault.
     function confirmLoss(uint256 agreedLoss) external;
 
     /// @notice Governance, after its delay. Forgets the pending report; the next one is judged afresh.

@@ -22,7 +22,7 @@ library RewardStream {
 
     /// @dev wei in one unit of the token's stream rate
     uint256 internal constant UNIT = 10_000;
-    /// @dev the slowest stream: a gift of any size ends one day
+    /// @dev the slowest stream: a gift of any size ends one day, and for that may pass the yearly rate
     uint256 internal constant LONGEST = 10 * 365 days;
     uint256 private constant BPS = 10_000;
 
@@ -60,7 +60,7 @@ library RewardStream {
     /// @param uncovered losses not yet paid back: gains up to it are free of fee, wei
     /// @param totalEther pooled ether now, wei
     /// @param shortest seconds the stream takes at least
-    /// @param yearlyRateBps highest gross rate as a share of `totalEther` a year; not 0
+    /// @param yearlyRateBps highest gross rate as a share of `totalEther` a year, unless LONGEST is then too short; not 0
     /// @return stream its fee and terms
     /// @return streamRate net rate, units of 10,000 wei a second
     function open(

@@ -613,6 +613,26 @@ describe("PoolManager", () => {
       await expect(manager.connect(governance).confirmLoss(0n)).to.be.revertedWithCustomError(manager, "NoPendingLoss");
     });
 
+    it("confirmed, has grown by the gain that unlocked in the meantime", async () => {
+      const pool = await running();
+      const { manager, governance } = pool;
+      await nextFrame(pool);
+      await pool.report({ clBalance: 33n * ETHER });
+      await nextFrame(pool);
+      await pool.report({ clBalance: 25n * ETHER });
+      const { locked } = await manager.totals();
+      const { loss } = await manager.pendingLoss();
+      expect([locked + loss, locked > ETHER / 2n]).to.deep.equal([8n * ETHER, true]);
+      await nextFrame(pool, 365n);
+      expect((await manager.totals()).locked).to.be.lessThan(10n ** 12n); // dust
+      await expect(manager.connect(governance).confirmLoss(loss + locked / 2n)).to.be.revertedWithCustomError(
+        manager,
+        "LossAboveAgreed",
+      );
+      await manager.connect(governance).confirmLoss(loss + locked);
+      expect((await manager.totals()).uncoveredLoss).to.be.within(8n * ETHER - 10n ** 12n, 8n * ETHER);
+    });
+
     it("confirmed late, leaves the pool closed until a fresh report", async () => {
       const pool = await withPendingLoss();
       const { manager, governance, users } = pool;
