@@ -1,0 +1,150 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { id, parseEther, Wallet } from "ethers";
+import { committeeKey, startLocalPool, type LocalPool } from "../../../devnet/pool.js";
+import type { ConfigInput, Role } from "../../../oracle/config.js";
+import { pooleth, ServiceProcess } from "./process.js";
+
+/** `Status` of the registry. */
+const DEPOSITED = 2n;
+
+describe("pooleth as a process of its own", () => {
+  let pool: LocalPool;
+  let folder: string;
+
+  before(async () => {
+    pool = await startLocalPool({ clusterSizes: [4] });
+    folder = mkdtempSync(path.join(tmpdir(), "pooleth-"));
+  });
+  after(async () => {
+    await pool.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const write = (name: string, content: string): string => {
+    const file = path.join(folder, name);
+    writeFileSync(file, content, { mode: 0o600 });
+    return file;
+  };
+  const keyOf = (role: Role): Wallet => (role === "keeper" ? new Wallet(id("a keeper")) : committeeKey(role, 0));
+  const configFile = (role: Role, changes: Partial<ConfigInput> = {}): string => {
+    const keys = { [role]: { file: write(`${role}.key`, keyOf(role).privateKey) } };
+    const config = { ...pool.config(role, 0), dataDir: path.join(folder, role), logLevel: "info", keys, ...changes };
+    return write(`${role}.json`, JSON.stringify(config));
+  };
+  const fundKeeper = async (): Promise<void> => {
+    const { devnet } = pool;
+    await devnet.mineTx(pool.user(9).sendTransaction({ to: keyOf("keeper").address, value: parseEther("10") }));
+  };
+
+  describe("check", () => {
+    it("finds nothing wrong with members' configurations", async () => {
+      for (const role of ["oracle", "guardian"] as const) {
+        const { exitCode, lines } = await pooleth(
+          "check",
+          "--config",
+          configFile(role, { collectors: [pool.devnet.beaconUrl] }),
+        );
+        expect(lines.filter((line) => !line.startsWith("OK   "))).to.deep.equal([]);
+        expect(lines.join("\n")).to.include(`key of the ${role}: ${keyOf(role).address} is a member's signer`);
+        expect(exitCode).to.equal(0);
+      }
+    });
+
+    it("says what is wrong and what to do, and fails", async () => {
+      const stranger = write("stranger.key", new Wallet(id("stranger")).privateKey);
+      const file = configFile("oracle", {
+        keys: { oracle: { file: stranger } },
+        executionUrls: [pool.devnet.rpcUrl, "http://127.0.0.1:1"],
+        beaconUrls: [pool.devnet.beaconUrl, pool.devnet.rpcUrl],
+        collectors: ["http://127.0.0.1:1"],
+        ssv: { versions: ["v1.2.0"] },
+      });
+      const { exitCode, lines } = await pooleth("check", "--config", file);
+      const failed = lines.filter((line) => line.startsWith("FAIL ")).map((line) => line.slice(5, line.indexOf(": ")));
+      expect(failed).to.deep.equal([
+        "execution node http://127.0.0.1:1",
+        "SSV version",
+        `beacon node ${pool.devnet.rpcUrl}`,
+        "key of the oracle",
+        "collector http://127.0.0.1:1",
+      ]);
+      expect(lines.join("\n")).to.include("rotateSigner");
+      expect(exitCode).to.equal(1);
+    });
+
+    it("tells a keeper without ETH from one with, and needs no key for a dry run", async () => {
+      const poor = { keeper: { file: write("poor.key", new Wallet(id("a poor keeper")).privateKey) } };
+      const check = async (changes: Partial<ConfigInput>): Promise<string> =>
+        (await pooleth("check", "--config", configFile("keeper", changes))).lines.join("\n");
+      expect(await check({ keys: poor }))
+        .to.include("FAIL key of the keeper")
+        .and.include("has no ETH");
+      await fundKeeper();
+      expect(await check({}))
+        .to.include("OK   key of the keeper")
+        .and.not.include("FAIL");
+      expect(await check({ keys: {}, dryRun: true })).to.include("not needed for a dry run");
+    });
+  });
+
+  it("refuses a configuration in one line that names the field", async () => {
+    const file = configFile("oracle", { chainId: -1 });
+    const { exitCode, lines } = await pooleth("run", "--config", file);
+    expect(exitCode).to.equal(1);
+    expect(lines).to.have.length(1);
+    expect(lines[0]).to.include("chainId: ");
+  });
+
+  it("ends when it is asked to", async () => {
+    const service = await ServiceProcess.start(configFile("keeper"));
+    expect(await service.end("SIGTERM")).to.equal(0);
+  });
+
+  it("as a keeper is killed (-9) whenever it has sent something, and yet everything is done exactly once", async () => {
+    const { devnet, registry, clusters } = pool;
+    await fundKeeper();
+    const { address } = keyOf("keeper");
+    const sent = (): Promise<number> => devnet.provider.getTransactionCount(address, "pending");
+    let keeper = await ServiceProcess.start(configFile("keeper", { pollSeconds: 0.05 }));
+    const { port } = new URL(keeper.url);
+    const listen = { host: "127.0.0.1", port: Number(port) };
+    const collectors = [keeper.url];
+    for (const role of ["oracle", "guardian"] as const) {
+      for (const position of [0, 1])
+        await pool.start(role, position, { config: (config) => ({ ...config, collectors }) });
+    }
+    let kills = 0;
+    let before = await sent();
+    const hasSent = async (): Promise<boolean> => (await sent()) > before;
+    const stop = devnet.onSlot(async () => {
+      const head = (await devnet.provider.getBlock("latest"))?.hash ?? "";
+      while ((await keeper.processed(head, hasSent)) === "interrupted") {
+        await keeper.end("SIGKILL");
+        kills += 1;
+        before = await sent();
+        keeper = await ServiceProcess.start(configFile("keeper", { pollSeconds: 0.05, listen }));
+      }
+    });
+
+    await pool.stake(pool.user(0), parseEther("100"));
+    const validators = await pool.prepare(clusters[0]!, 2);
+    await pool.publish(clusters[0]!, validators);
+    const isDeposited = async (): Promise<boolean> => {
+      const all = await Promise.all(validators.map(({ publicKey }) => registry.validator(publicKey)));
+      return all.every(({ status }) => status === DEPOSITED);
+    };
+    await devnet.advanceUntil(isDeposited, 200);
+    const frame = await pool.reportOracle.lastFrame();
+    await devnet.advanceUntil(async () => (await pool.reportOracle.lastFrame()) > frame, 100);
+    stop();
+    await keeper.end("SIGTERM");
+
+    expect(kills).to.be.at.least(4); // vetting, registration, deposit, report
+    const { nonce, queued } = await registry.account(clusters[0]!.accountId);
+    expect([nonce, queued]).to.deep.equal([2n, 0n]);
+    expect((await pool.poolManager.totals()).deposited).to.equal(parseEther("64"));
+  });
+});

@@ -1,0 +1,81 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const CLI = fileURLToPath(new URL("../../../oracle/cli.ts", import.meta.url));
+
+function spawnCli(args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, ["--import", "tsx", CLI, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+}
+
+const exitOf = (child: ChildProcess): Promise<number | null> =>
+  new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", resolve);
+  });
+
+/** Runs `pooleth` to its end. */
+export async function pooleth(...args: readonly string[]): Promise<{ exitCode: number | null; lines: string[] }> {
+  const child = spawnCli(args);
+  const lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream !== null) createInterface(stream).on("line", (line) => lines.push(line));
+  }
+  return { exitCode: await exitOf(child), lines };
+}
+
+/** `pooleth run` in a process of its own. */
+export class ServiceProcess {
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<number | null>;
+
+  private constructor(url: string, child: ChildProcess, exit: Promise<number | null>) {
+    this.url = url;
+    this.#child = child;
+    this.#exit = exit;
+  }
+
+  /** Resolves when it serves. It must log at level info. */
+  static async start(configFile: string): Promise<ServiceProcess> {
+    const child = spawnCli(["run", "--config", configFile]);
+    const exit = exitOf(child);
+    const said: string[] = [];
+    child.stderr?.on("data", (chunk: Buffer) => said.push(chunk.toString()));
+    const url = await new Promise<string>((resolve, reject) => {
+      if (child.stdout !== null) {
+        createInterface(child.stdout).on("line", (line) => {
+          said.push(line);
+          const { msg, url: found } = JSON.parse(line) as { msg: string; url?: string };
+          if (msg === "started" && found !== undefined) resolve(found);
+        });
+      }
+      exit.then(
+        (code) => {
+          reject(new Error(`it ended with code ${code ?? "none"}: ${said.join("\n")}`));
+        },
+        (error: unknown) => {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
+    return new ServiceProcess(url, child, exit);
+  }
+
+  /** Waits until it has processed the block, or until `interrupt` says so. */
+  async processed(blockHash: string, interrupt: () => Promise<boolean>): Promise<"processed" | "interrupted"> {
+    for (;;) {
+      if (await interrupt()) return "interrupted";
+      const response = await fetch(new URL("/health", this.url));
+      const { processedHead } = (await response.json()) as { processedHead: { hash: string } | null };
+      if (processedHead?.hash === blockHash) return "processed";
+      await pause(5);
+    }
+  }
+
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.#exit;
+  }
+}
