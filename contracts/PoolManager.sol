@@ -378,11 +378,13 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         } else {
             $.losses.uncovered = v.losses.uncovered;
         }
-        Gate memory gate = $.gate;
-        uint256 elapsed = block.timestamp - gate.lastReportAt;
+        uint256 elapsed = block.timestamp - $.gate.lastReportAt;
         Settlement.Payment memory paid;
         if (v.ledger.owed != 0) paid = v.pay(RESERVE.shortfall());
+        v.ledger.swept = report.withdrawnAtRef;
+        $.ledger = v.ledger;
         uint256 etherAfter = v.totalEther();
+        $.last = Reference({value: report.value, deposited: report.depositedAtRef, frame: report.frame});
         (RewardStream.Stream memory stream, uint256 streamRate) = RewardStream.open(
             v.locked,
             v.losses.uncovered,
@@ -391,19 +393,15 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
             v.ledger.maxYearlyRateBps,
             v.ledger.feeBps
         );
-        v.ledger.swept = report.withdrawnAtRef;
-        (gate.lastReportAt, gate.buffered) = (uint32(report.reportedAt), uint88(v.buffered));
-        $.gate = gate;
-        $.ledger = v.ledger;
         $.stream = stream;
-        $.last = Reference({value: report.value, deposited: report.depositedAtRef, frame: report.frame});
         _emitReport(report.refSlot, v, paid, etherAfter, elapsed, block.timestamp + stream.duration);
+        ($.gate.lastReportAt, $.gate.buffered) = (uint32(report.reportedAt), uint88(v.buffered));
 
         TOKEN.rebase(
             Math.saturatingSub(v.gross, v.ledger.owed + stream.fee + stream.dust),
             streamRate,
             block.timestamp + stream.duration,
-            $.treasury,
+            paid.treasuryShares == 0 ? address(0) : $.treasury,
             paid.treasuryShares
         );
         if (v.withdrawals != 0) WITHDRAWAL_VAULT.sweep(v.withdrawals);

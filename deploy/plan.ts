@@ -34,8 +34,8 @@ const PARTS = [
   "registry",
 ] as const;
 const CALLS = ["labelOperator", "operatorFunctions", "grantOperator", "grantGovernance", "seedReserve"] as const;
-/** Every transaction in its order. The pool opens with `poolManager`, when all else stands and governance holds its role. */
-const STEPS = [...PARTS, ...CALLS, "poolManager", "renounce"] as const;
+/** Every transaction in its order. The pool opens with the last one: nobody can stake while the deployer still has a right. */
+const STEPS = [...PARTS, ...CALLS, "renounce", "poolManager"] as const;
 
 export type ContractName = (typeof PARTS)[number] | "poolManager";
 type CallName = (typeof CALLS)[number] | "renounce";

@@ -59,10 +59,14 @@ const schema = z
       .strictObject({
         /** Blocks of SSV runway below which nothing is deposited to a cluster. */
         minRunwayBlocks: natural.default(MIN_RUNWAY_BLOCKS),
+      })
+      .prefault({}),
+    ssv: z
+      .strictObject({
         /** Versions of SSV Network whose rules this program knows. */
-        ssvVersions: z.array(z.string().min(1)).min(1).default(["v2.0.0"]),
-        /** SSV Network's implementation that was reviewed; when it changes nothing more is approved. */
-        ssvImplementation: address.optional(),
+        versions: z.array(z.string().min(1)).min(1).default(["v2.0.0"]),
+        /** Block up to which SSV Network's upgrades were reviewed; after a later one nothing is registered or approved. */
+        reviewedBlock: natural.optional(),
       })
       .prefault({}),
   })
@@ -107,8 +111,8 @@ const ENVIRONMENT: Readonly<Record<string, readonly [path: string, read: (text: 
   LOGS_FROM_BLOCK: ["logsFromBlock", number],
   PRESET: ["preset", same],
   MIN_RUNWAY_BLOCKS: ["guardian.minRunwayBlocks", number],
-  SSV_VERSIONS: ["guardian.ssvVersions", list],
-  SSV_IMPLEMENTATION: ["guardian.ssvImplementation", same],
+  SSV_VERSIONS: ["ssv.versions", list],
+  SSV_REVIEWED_BLOCK: ["ssv.reviewedBlock", number],
   ORACLE_KEY_FILE: ["keys.oracle.file", same],
   GUARDIAN_KEY_FILE: ["keys.guardian.file", same],
   KEEPER_KEY_FILE: ["keys.keeper.file", same],

@@ -118,6 +118,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
       ...shared,
       signer: config.dryRun ? null : signerOf("keeper").connect(provider),
       store,
+      config,
       logger: logger.child({ role: "keeper" }),
     });
     keeper = role;

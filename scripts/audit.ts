@@ -1,6 +1,6 @@
-import { hexlify, ZeroAddress, type Interface, type Log } from "ethers";
+import { hexlify, ZeroAddress, type Block, type Interface, type Log } from "ethers";
 import type { LocalPool } from "../devnet/pool.js";
-import { AccountingModel, DEAD } from "../test/model/accounting.js";
+import { AccountingModel, DEAD, type Outcome } from "../test/model/accounting.js";
 
 const WEI_PER_GWEI = 1_000_000_000n;
 
@@ -8,13 +8,17 @@ const WEI_PER_GWEI = 1_000_000_000n;
 interface Truth {
   /** Owned validators and the pool's pending deposits. */
   clBalanceWei: bigint;
+  /** A slashed validator that is not withdrawable still loses; nobody else owes the chain anything. */
+  hasOpenPenalties: boolean;
   vaultWei: bigint;
   sweptWei: bigint;
 }
 
+/** A report that was applied, at once or when governance confirmed its loss. */
 export interface AuditedReport {
   refSlot: bigint;
   timestamp: number;
+  openPenaltiesWei: bigint;
   gainWei: bigint;
   executionRewardsWei: bigint;
   withdrawalsWei: bigint;
@@ -40,21 +44,25 @@ export class Auditor {
   readonly #pool: LocalPool;
   readonly #truths = new Map<number, Truth>();
   readonly #credentials: string;
-  readonly #deployedAt: number;
+  /** Block of the deployment's own stake, where the model begins. */
+  readonly #opened: number;
+  readonly #openedAt: number;
 
   static async create(pool: LocalPool): Promise<Auditor> {
-    const [opened] = await pool.poolManager.queryFilter(pool.poolManager.filters.Staked());
-    const block = await pool.devnet.provider.getBlock(opened?.blockNumber ?? pool.deployment.block);
-    const auditor = new Auditor(pool, await pool.registry.withdrawalCredentials(), block?.timestamp ?? 0);
+    const [stake] = await pool.poolManager.queryFilter(pool.poolManager.filters.Staked());
+    const opened = await pool.devnet.provider.getBlock(stake?.blockNumber ?? pool.deployment.block);
+    if (opened === null) throw new Error("the pool was not deployed");
+    const auditor = new Auditor(pool, await pool.registry.withdrawalCredentials(), opened);
     await auditor.#observe(pool.devnet.slot);
     pool.devnet.onSlot((slot) => auditor.#observe(slot));
     return auditor;
   }
 
-  private constructor(pool: LocalPool, credentials: string, deployedAt: number) {
+  private constructor(pool: LocalPool, credentials: string, opened: Block) {
     this.#pool = pool;
     this.#credentials = credentials;
-    this.#deployedAt = deployedAt;
+    this.#opened = opened.number;
+    this.#openedAt = opened.timestamp;
   }
 
   async #observe(slot: number): Promise<void> {
@@ -63,8 +71,12 @@ export class Auditor {
     if (state.slot !== slot) return; // nobody proposed
     const ours = (credentials: Uint8Array): boolean => hexlify(credentials) === this.#credentials;
     let gwei = 0n;
+    let hasOpenPenalties = false;
     for (let i = 0; i < state.validators.length; i++) {
-      if (ours(state.validators.getReadonly(i).withdrawalCredentials)) gwei += BigInt(state.balances.get(i));
+      const { withdrawalCredentials, slashed, withdrawableEpoch } = state.validators.getReadonly(i);
+      if (!ours(withdrawalCredentials)) continue;
+      gwei += BigInt(state.balances.get(i));
+      hasOpenPenalties ||= slashed && state.epochCtx.epoch < withdrawableEpoch;
     }
     for (const deposit of state.pendingDeposits.getAllReadonlyValues()) {
       if (ours(deposit.withdrawalCredentials)) gwei += BigInt(deposit.amount);
@@ -73,7 +85,8 @@ export class Auditor {
       devnet.provider.getBalance(deployment.addresses.withdrawalVault),
       poolManager.totals(),
     ]);
-    this.#truths.set(slot, { clBalanceWei: gwei * WEI_PER_GWEI, vaultWei, sweptWei: totals.swept });
+    const clBalanceWei = gwei * WEI_PER_GWEI;
+    this.#truths.set(slot, { clBalanceWei, hasOpenPenalties, vaultWei, sweptWei: totals.swept });
   }
 
   #truthAt(refSlot: number): Truth {
@@ -86,7 +99,7 @@ export class Auditor {
 
   /** Replays the whole run and compares. */
   async audit(holders: readonly string[]): Promise<Audit> {
-    const { poolManager, poolETH, reportOracle, reserve, devnet, deployment } = this.#pool;
+    const { poolManager, poolETH, reportOracle, devnet, deployment } = this.#pool;
     const { provider } = devnet;
     const differences: string[] = [];
     let checked = 0;
@@ -96,6 +109,34 @@ export class Auditor {
     };
     const model = await this.#model();
     const reports: AuditedReport[] = [];
+
+    let openPenaltiesWei = 0n;
+    let executionRewardsWei = 0n;
+    const compareApplied = (log: Log, refSlot: bigint, outcome: Outcome, penaltiesWei: bigint): void => {
+      const settled = this.#sameTransaction(logs, log, "Settled");
+      const rebased = this.#sameTransaction(logs, log, "Rebased");
+      equal(`gain of slot ${refSlot}`, big(rebased, "gain"), outcome.gainWei);
+      equal(`ether before, slot ${refSlot}`, big(rebased, "etherBefore"), outcome.etherBeforeWei);
+      equal(`ether after, slot ${refSlot}`, big(rebased, "etherAfter"), outcome.etherAfterWei);
+      equal(`fee to the reserve, slot ${refSlot}`, big(rebased, "reserveFee"), outcome.reserveFeeWei);
+      equal(`fee to the treasury, slot ${refSlot}`, big(rebased, "treasuryFee"), outcome.treasuryFeeWei);
+      equal(`shares to the treasury, slot ${refSlot}`, big(rebased, "treasuryShares"), outcome.treasuryShares);
+      equal(`locked after slot ${refSlot}`, big(settled, "locked"), model.lockedWei);
+      equal(`owed after slot ${refSlot}`, big(settled, "owed"), model.owedWei);
+      equal(`uncovered loss after slot ${refSlot}`, big(settled, "uncoveredLoss"), model.uncoveredLossWei);
+      equal(`end of the stream, slot ${refSlot}`, big(settled, "streamEnd"), model.streamEndsAt);
+      executionRewardsWei += big(settled, "executionRewards");
+      reports.push({
+        refSlot,
+        timestamp: times.get(log.blockNumber) ?? 0,
+        openPenaltiesWei: penaltiesWei,
+        gainWei: outcome.gainWei,
+        executionRewardsWei: big(settled, "executionRewards"),
+        withdrawalsWei: big(settled, "withdrawals"),
+        reserveFeeWei: outcome.reserveFeeWei,
+        treasuryFeeWei: outcome.treasuryFeeWei,
+      });
+    };
 
     const logs = await provider.getLogs({
       address: [deployment.addresses.poolManager, deployment.addresses.reportOracle, deployment.addresses.poolETH],
@@ -108,7 +149,6 @@ export class Auditor {
       }
     }
     let first = true;
-    let executionRewardsWei = 0n;
     for (const log of logs) {
       const timestamp = times.get(log.blockNumber) ?? 0;
       model.now = BigInt(timestamp);
@@ -130,44 +170,44 @@ export class Auditor {
       if (moved !== null && text(moved, "from") !== ZeroAddress) {
         model.transferShares(text(moved, "from"), text(moved, "to"), big(moved, "shares"));
       }
+      const limit = decode(poolManager.interface, log, "LossLimitChanged");
+      if (limit !== null) {
+        model.parameters.lossLimitBps = big(limit, "lossLimitBps");
+        model.parameters.lossWindowSeconds = big(limit, "lossWindow");
+      }
+      if (decode(poolManager.interface, log, "LossDiscarded") !== null) model.discardLoss();
+      const confirmed = decode(poolManager.interface, log, "LossConfirmed");
+      if (confirmed !== null) {
+        await this.#beforeReport(model, log);
+        compareApplied(log, big(confirmed, "refSlot"), model.confirmLoss(big(confirmed, "loss")), openPenaltiesWei);
+      }
       const accepted = decode(reportOracle.interface, log, "ReportAccepted");
       if (accepted === null) continue;
 
-      const refSlot = Number(big(accepted, "refSlot"));
-      const truth = this.#truthAt(refSlot);
+      const refSlot = big(accepted, "refSlot");
+      const truth = this.#truthAt(Number(refSlot));
       const withdrawnAtRefWei = truth.vaultWei + truth.sweptWei;
+      openPenaltiesWei = big(accepted, "openPenalties");
       equal(`beacon balance reported for slot ${refSlot}`, big(accepted, "clBalance"), truth.clBalanceWei);
       equal(`withdrawals reported for slot ${refSlot}`, big(accepted, "withdrawnAtRef"), withdrawnAtRefWei);
-      const before = { blockTag: log.blockNumber - 1 };
-      const settled = this.#sameTransaction(logs, log, "Settled");
-      const rebased = this.#sameTransaction(logs, log, "Rebased");
-      model.shortfallWei = await reserve.shortfall(before);
-      model.withdrawalVaultWei = await provider.getBalance(deployment.addresses.withdrawalVault, before.blockTag);
-      model.rewardsVaultWei = big(settled, "executionRewards");
-      executionRewardsWei += model.rewardsVaultWei;
+      // how much is open, no figure of a single state says; that something is, does
+      equal(`penalties open at slot ${refSlot}`, openPenaltiesWei > 0n ? 1n : 0n, truth.hasOpenPenalties ? 1n : 0n);
+      await this.#beforeReport(model, log);
       const outcome = model.report({
         frame: big(accepted, "frame"),
-        refSlot: BigInt(refSlot),
+        refSlot,
         clBalanceWei: truth.clBalanceWei,
-        openPenaltiesWei: big(accepted, "openPenalties"),
+        openPenaltiesWei,
         withdrawnAtRefWei,
       });
-      equal(`penalties open at slot ${refSlot}`, big(accepted, "openPenalties"), 0n);
-      equal(`gain of slot ${refSlot}`, big(rebased, "gain"), outcome.gainWei);
-      equal(`ether before, slot ${refSlot}`, big(rebased, "etherBefore"), outcome.etherBeforeWei);
-      equal(`ether after, slot ${refSlot}`, big(rebased, "etherAfter"), outcome.etherAfterWei);
-      equal(`fee to the reserve, slot ${refSlot}`, big(rebased, "reserveFee"), outcome.reserveFeeWei);
-      equal(`fee to the treasury, slot ${refSlot}`, big(rebased, "treasuryFee"), outcome.treasuryFeeWei);
-      equal(`shares to the treasury, slot ${refSlot}`, big(rebased, "treasuryShares"), outcome.treasuryShares);
-      reports.push({
-        refSlot: BigInt(refSlot),
-        timestamp,
-        gainWei: outcome.gainWei,
-        executionRewardsWei: big(settled, "executionRewards"),
-        withdrawalsWei: big(settled, "withdrawals"),
-        reserveFeeWei: outcome.reserveFeeWei,
-        treasuryFeeWei: outcome.treasuryFeeWei,
-      });
+      equal(`report of slot ${refSlot} applied`, accepted["applied"] === true ? 1n : 0n, outcome.applied ? 1n : 0n);
+      if (outcome.applied) {
+        compareApplied(log, refSlot, outcome, openPenaltiesWei);
+      } else {
+        const pending = this.#sameTransaction(logs, log, "LossPending");
+        equal(`pending loss of slot ${refSlot}`, big(pending, "loss"), outcome.lossWei);
+        equal(`limit of losses at slot ${refSlot}`, big(pending, "limit"), outcome.limitWei);
+      }
     }
 
     const head = await provider.getBlock("latest");
@@ -178,6 +218,9 @@ export class Auditor {
     equal("in flight", totals.inFlight, model.inFlightWei);
     equal("locked", totals.locked, model.lockedWei);
     equal("owed", totals.owed, model.owedWei);
+    equal("uncovered loss", totals.uncoveredLoss, model.uncoveredLossWei);
+    equal("swept", totals.swept, model.sweptWei);
+    equal("pending loss", (await poolManager.pendingLoss()).loss, model.pending?.lossWei ?? 0n);
     equal("fee", totals.fee, model.feeWei);
     equal("total pooled ether", totals.totalPooledEther, model.totalPooledEtherWei);
     equal("total shares", totals.totalShares, model.totalShares);
@@ -187,7 +230,7 @@ export class Auditor {
       model.bufferedWei,
     );
     const unswept = await provider.getBalance(deployment.addresses.rewardsVault);
-    equal("execution rewards", executionRewardsWei + unswept, await this.#priorityFees());
+    equal("execution rewards", executionRewardsWei + unswept, await this.#executionRewards());
     const table = new Map<string, { shares: bigint; balanceWei: bigint }>();
     for (const holder of [...holders, DEAD]) {
       const shares = model.sharesOf(holder);
@@ -201,7 +244,9 @@ export class Auditor {
 
   async #model(): Promise<AccountingModel> {
     const { poolManager, poolETH } = this.#pool;
-    const { treasury, feeBps, maxYearlyRateBps, lossLimitBps, lossWindow, limits } = await poolManager.parameters();
+    const { treasury, feeBps, maxYearlyRateBps, lossLimitBps, lossWindow, limits } = await poolManager.parameters({
+      blockTag: this.#opened,
+    });
     const frames = await poolManager.frameConfig();
     const parameters = {
       treasury,
@@ -215,32 +260,61 @@ export class Auditor {
     };
     const clock = { genesisTime: frames.genesisTime, frameSeconds: frames.secondsPerSlot * frames.slotsPerFrame };
     const initial = await poolETH.sharesOf(DEAD); // a wei a share
-    return new AccountingModel(parameters, clock, BigInt(this.#deployedAt), initial);
+    return new AccountingModel(parameters, clock, BigInt(this.#openedAt), initial);
   }
 
-  #sameTransaction(logs: readonly Log[], of: Log, name: "Settled" | "Rebased"): Decoded {
+  #sameTransaction(logs: readonly Log[], of: Log, name: "Settled" | "Rebased" | "LossPending"): Decoded {
     for (const log of logs) {
       if (log.transactionHash !== of.transactionHash) continue;
       const found = decode(this.#pool.poolManager.interface, log, name);
       if (found !== null) return found;
     }
-    throw new Error(`the report in transaction ${of.transactionHash} has no ${name} event: it was not applied`);
+    throw new Error(`the report in transaction ${of.transactionHash} has no ${name} event`);
   }
 
-  /** Priority fees of all blocks that the pool's validators proposed. */
-  async #priorityFees(): Promise<bigint> {
-    const { provider } = this.#pool.devnet;
-    const recipient = this.#pool.deployment.addresses.rewardsVault;
+  /** What a report finds outside the model, when its transaction begins: the block before, and earlier transactions of its own. */
+  async #beforeReport(model: AccountingModel, { blockNumber, transactionHash }: Log): Promise<void> {
+    const { devnet, deployment, reserve } = this.#pool;
+    const { withdrawalVault, rewardsVault } = deployment.addresses;
+    const before = { blockTag: blockNumber - 1 };
+    model.shortfallWei = await reserve.shortfall(before);
+    const income = await this.#income(blockNumber, transactionHash);
+    const [withdrawalWei, rewardsWei] = await Promise.all([
+      devnet.provider.getBalance(withdrawalVault, before.blockTag),
+      devnet.provider.getBalance(rewardsVault, before.blockTag),
+    ]);
+    model.withdrawalVaultWei = withdrawalWei + income.withdrawalVaultWei;
+    model.rewardsVaultWei = rewardsWei + income.rewardsVaultWei;
+  }
+
+  /** Priority fees of all blocks that the pool's validators proposed, and what anybody sent there. */
+  async #executionRewards(): Promise<bigint> {
+    const head = await this.#pool.devnet.provider.getBlockNumber();
     let wei = 0n;
-    for (let number = this.#pool.deployment.block; ; number++) {
-      const block = await provider.getBlock(number);
-      if (block === null) return wei;
-      if (block.miner !== recipient) continue;
-      for (const hash of block.transactions) {
-        const receipt = await provider.getTransactionReceipt(hash);
-        if (receipt !== null) wei += receipt.gasUsed * (receipt.gasPrice - (block.baseFeePerGas ?? 0n));
-      }
+    for (let number = this.#pool.deployment.block; number <= head; number++) {
+      wei += (await this.#income(number)).rewardsVaultWei;
     }
+    return wei;
+  }
+
+  /** ETH that the transactions of a block brought to the vaults, those before `until` or all. */
+  async #income(number: number, until?: string): Promise<{ withdrawalVaultWei: bigint; rewardsVaultWei: bigint }> {
+    const { provider } = this.#pool.devnet;
+    const { withdrawalVault, rewardsVault } = this.#pool.deployment.addresses;
+    const income = { withdrawalVaultWei: 0n, rewardsVaultWei: 0n };
+    const block = await provider.getBlock(number, true);
+    for (const { hash, to, value } of block?.prefetchedTransactions ?? []) {
+      if (hash === until) break;
+      const proposed = block?.miner === rewardsVault;
+      if (!proposed && to !== rewardsVault && to !== withdrawalVault) continue;
+      const receipt = await provider.getTransactionReceipt(hash);
+      if (receipt === null) continue;
+      if (proposed) income.rewardsVaultWei += receipt.gasUsed * (receipt.gasPrice - (block.baseFeePerGas ?? 0n));
+      if (receipt.status !== 1) continue;
+      if (to === rewardsVault) income.rewardsVaultWei += value;
+      if (to === withdrawalVault) income.withdrawalVaultWei += value;
+    }
+    return income;
   }
 }
 

@@ -39,6 +39,15 @@ export function treeDepth(leaves: number): number {
   return leaves <= 1 ? 0 : Math.ceil(Math.log2(leaves));
 }
 
+/** Room for the levels above `count` nodes. */
+function createScratch(count: number): readonly [Uint8Array, Uint8Array] {
+  const half = (count + 1) >> 1;
+  return [new Uint8Array(half * NODE_SIZE), new Uint8Array(((half + 1) >> 1) * NODE_SIZE)];
+}
+
+/** For the thousands of batches of one state: garbage of their size would outgrow the state's own memory. */
+const batchScratch = createScratch(BATCH_NODES);
+
 /**
  * Root of a tree of height `depth` over the first `count` nodes of `nodes`, which themselves are roots of subtrees of height
  * `floor`; missing nodes are subtrees of zeroes. `nodes` is only read.
@@ -50,8 +59,7 @@ export function merkleize(nodes: Uint8Array, count: number, depth: number, floor
   let width = count;
   let height = 0;
   // two buffers in turn: every level is at most half as wide as the one below it
-  let target: Uint8Array = new Uint8Array(((count + 1) >> 1) * NODE_SIZE);
-  let spare: Uint8Array = new Uint8Array(((count + 3) >> 2) * NODE_SIZE);
+  let [target, spare] = count <= BATCH_NODES ? batchScratch : createScratch(count);
   while (width > 1) {
     const pairs = width >> 1;
     hashInto(level.subarray(0, pairs * 2 * NODE_SIZE), target.subarray(0, pairs * NODE_SIZE));
@@ -64,7 +72,7 @@ export function merkleize(nodes: Uint8Array, count: number, depth: number, floor
     width = (width + 1) >> 1;
     height++;
   }
-  let root: Uint8Array = level.slice(0, NODE_SIZE);
+  let root: Uint8Array = new Uint8Array(level.subarray(0, NODE_SIZE));
   for (; height < depth; height++) root = hashPair(root, zeroHash(height + floor));
   return root;
 }

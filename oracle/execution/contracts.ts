@@ -1,4 +1,4 @@
-import { Interface, type ContractRunner } from "ethers";
+import { dataLength, Interface, type ContractRunner } from "ethers";
 import {
   IDepositContract__factory,
   IGuardians__factory,
@@ -81,6 +81,8 @@ export async function connectPool(poolManagerAddress: string, runner: ContractRu
   };
 }
 
+const SELECTOR_BYTES = 4;
+
 const ERRORS = [
   IPoolManager__factory,
   IValidatorRegistry__factory,
@@ -93,6 +95,7 @@ const ERRORS = [
 
 /** Names the custom error in the data of a revert, with its arguments; null if none of the pool's contracts declares it. */
 export function decodeRevert(data: string): string | null {
+  if (dataLength(data) < SELECTOR_BYTES) return null;
   for (const contract of ERRORS) {
     const error = contract.parseError(data);
     if (error !== null) return `${error.name}(${error.args.map(String).join(", ")})`;

@@ -63,7 +63,7 @@ export type SSVEvent =
   | At<{ type: "ClusterChanged"; owner: string; operatorIds: bigint[]; snapshot: Cluster }>
   | At<{ type: "OperatorAdded"; operatorId: bigint; publicKey: string }>
   | At<{ type: "OperatorRemoved"; operatorId: bigint }>
-  | At<{ type: "Upgraded"; implementation: string }>;
+  | At<{ type: "Upgraded" }>;
 
 export type PoolEvent = RegistryEvent | SSVEvent;
 
@@ -237,9 +237,8 @@ export function decodeSSVEvent(raw: RawLog): SSVEvent | null {
     case "OperatorRemoved":
       return { ...at, type: "OperatorRemoved", operatorId: args.bigint("operatorId") };
     case "Upgraded":
-      return { ...at, type: "Upgraded", implementation: args.text("implementation") };
     case "ModuleUpgraded":
-      return { ...at, type: "Upgraded", implementation: args.text("moduleAddress") };
+      return { ...at, type: "Upgraded" };
     default:
       return null;
   }

@@ -17,7 +17,7 @@ const TIMEOUT_MS = 30_000;
 
 const answer = z.union([
   z.object({ id: z.number(), result: z.unknown() }),
-  z.object({ id: z.number(), error: z.object({ code: z.number(), message: z.string(), data: z.unknown() }) }),
+  z.object({ id: z.number(), error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }) }),
 ]);
 
 /**

@@ -56,7 +56,8 @@ export class Sender {
     ]);
     await this.#settle(mined);
     this.#nonce = mined;
-    if (pending <= mined) {
+    // some nodes do not count what waits for lower fees
+    if (pending <= mined && this.#inFlight.length === 0) {
       this.#waiting = null;
       return true;
     }

@@ -7,6 +7,7 @@ import { chainIdOf, FailoverProvider } from "../execution/provider.js";
 import { REPORT_VERSION } from "../report/report.js";
 import { BeaconNodes } from "../roles/beaconNodes.js";
 import { digestOf, domainSeparator, type Report } from "../signatures/messages.js";
+import { ssvCodeOf, unknownCode } from "../ssv/code.js";
 import { describeError, publicUrl, type ServiceLogger } from "./logging.js";
 
 export interface CheckResult {
@@ -111,10 +112,9 @@ async function checkContracts(config: Config, contracts: PoolContracts, check: C
   });
   await check("SSV version", async () => {
     const version = await ssvViews.getVersion();
-    if (config.guardian.ssvVersions.includes(version)) return version;
-    throw new Error(
-      `SSV Network is ${version}, known are ${config.guardian.ssvVersions.join(", ")}: review what changed, then update guardian.ssvVersions.`,
-    );
+    const unknown = unknownCode(ssvCodeOf([], version), config.ssv);
+    if (unknown === null) return version;
+    throw new Error(unknown);
   });
 }
 

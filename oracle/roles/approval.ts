@@ -6,6 +6,7 @@ import { ownerOf } from "../execution/chain.js";
 import type { DepositsSeen } from "../execution/deposits.js";
 import type { ClusterView, ValidatorView } from "../execution/registryView.js";
 import { runwayBlocks } from "../ssv/cluster.js";
+import { unknownCode, type SSVCode, type SSVLimits } from "../ssv/code.js";
 import { isValid, judgeEarlierDeposits, judgeOperators, type DepositRules, type Refusal } from "./vetting.js";
 
 /** Deposits to a cluster before one of its validators was seen to attest. */
@@ -20,15 +21,7 @@ const ANCHOR_INTERVAL = 32;
 
 export interface ApprovalLimits {
   readonly minRunwayBlocks: bigint;
-  readonly ssvVersions: readonly string[];
-  /** null: the implementation was not pinned */
-  readonly ssvImplementation: string | null;
-}
-
-/** What SSV Network runs at the head. */
-export interface SSVCode {
-  readonly version: string;
-  readonly implementation: string;
+  readonly ssv: SSVLimits;
 }
 
 export interface ClusterSituation {
@@ -87,15 +80,8 @@ function judgeWhole({ cluster, funds, view, limits, ssv }: ClusterSituation, par
       `Cluster ${cluster.cluster} has ${runway} blocks of runway, less than ${limits.minRunwayBlocks}.`,
     );
   }
-  if (!limits.ssvVersions.includes(ssv.version)) {
-    refuse("SSVVersionUnknown", `SSV Network is ${ssv.version}, known are ${limits.ssvVersions.join(", ")}.`);
-  }
-  if (limits.ssvImplementation !== null && ssv.implementation !== limits.ssvImplementation) {
-    refuse(
-      "SSVImplementationUnknown",
-      `SSV Network runs ${ssv.implementation}, reviewed was ${limits.ssvImplementation}.`,
-    );
-  }
+  const unknown = unknownCode(ssv, limits.ssv);
+  if (unknown !== null) refuse("SSVCodeUnknown", unknown);
   if (participation.room === 0) {
     refuse(
       participation.attesting === 0 ? "UnprovenLimit" : "ParticipationLow",

@@ -1,4 +1,4 @@
-import { dataSlice, getAddress, toBeHex, type Signer } from "ethers";
+import type { Signer } from "ethers";
 import type { VerifiedState } from "../beacon/readVerified.js";
 import { slotAt, type Head } from "../clock.js";
 import type { Config } from "../config.js";
@@ -20,7 +20,8 @@ import {
   type SigningDomains,
 } from "../signatures/messages.js";
 import { pushSignatures } from "../signatures/push.js";
-import { anchorNumber, judgeCluster, type SSVCode } from "./approval.js";
+import { ssvCodeOf } from "../ssv/code.js";
+import { anchorNumber, judgeCluster } from "./approval.js";
 import type { BeaconNodes } from "./beaconNodes.js";
 import { judgeBatch, type DepositRules, type Refusal } from "./vetting.js";
 
@@ -33,9 +34,6 @@ export interface GuardianParts {
   readonly metrics: Metrics;
   readonly logger: ServiceLogger;
 }
-
-/** EIP-1967: where a proxy keeps the address of its implementation. */
-const IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc";
 
 /** One guardian: at each head it judges what waits for a guardian's word, and sends its word as long as it holds. */
 export class GuardianRole {
@@ -128,7 +126,7 @@ export class GuardianRole {
   }
 
   async #approve(view: ChainView, approvalEpoch: bigint, refusals: Refusal[]): Promise<SignedMessage[]> {
-    const { chain, metrics } = this.#parts;
+    const { chain, config, metrics } = this.#parts;
     const waiting = [...view.registry.validators.values()].filter(({ status }) => status === "registered");
     const clusters = [...new Set(waiting.map(({ cluster }) => cluster))].flatMap(
       (id) => view.registry.clusters.get(id) ?? [],
@@ -138,16 +136,17 @@ export class GuardianRole {
     if (state !== null) {
       const { contracts } = chain;
       const at = { blockTag: view.head.hash };
-      const [deposits, depositableWei, ssv, rules] = await Promise.all([
+      const [deposits, depositableWei, version, rules] = await Promise.all([
         this.#deposits.read(state.executionBlock, view.head),
         contracts.poolManager.depositableEther(at),
-        this.#ssvCode(view.head),
+        contracts.ssvViews.getVersion(at),
         this.#rules(),
       ]);
+      const ssv = ssvCodeOf(view.events, version);
+      const limits = { minRunwayBlocks: BigInt(config.guardian.minRunwayBlocks), ssv: config.ssv };
       for (const cluster of clusters) {
         const snapshot = await chain.clusterSnapshot(view, cluster);
         const funds = await chain.clusterFunds(view, cluster, snapshot);
-        const limits = this.#limits();
         const verify = this.#verify;
         const judgement = judgeCluster({
           cluster,
@@ -238,20 +237,6 @@ export class GuardianRole {
     const { chain, beacon } = this.#parts;
     const { genesisForkVersion } = await beacon.genesis();
     return { withdrawalCredentials: chain.contracts.withdrawalCredentials, genesisForkVersion };
-  }
-
-  #limits(): { minRunwayBlocks: bigint; ssvVersions: readonly string[]; ssvImplementation: string | null } {
-    const { minRunwayBlocks, ssvVersions, ssvImplementation } = this.#parts.config.guardian;
-    return { minRunwayBlocks: BigInt(minRunwayBlocks), ssvVersions, ssvImplementation: ssvImplementation ?? null };
-  }
-
-  async #ssvCode(head: Head): Promise<SSVCode> {
-    const { provider, contracts } = this.#parts.chain;
-    const [version, word] = await Promise.all([
-      contracts.ssvViews.getVersion({ blockTag: head.hash }),
-      provider.getStorage(contracts.addresses.ssvNetwork, IMPLEMENTATION_SLOT, head.hash),
-    ]);
-    return { version, implementation: getAddress(dataSlice(toBeHex(word, 32), 12)) };
   }
 
   #say(refusals: readonly Refusal[]): void {

@@ -1,5 +1,6 @@
 import type { Signer } from "ethers";
 import { latestRefSlot, type Head } from "../clock.js";
+import type { Config } from "../config.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
 import { depositAction, planDeposit } from "../jobs/deposit.js";
 import type { Action } from "../jobs/job.js";
@@ -14,6 +15,7 @@ import type { Metrics } from "../ops/metrics.js";
 import type { SigningDomains } from "../signatures/messages.js";
 import { disagreements, type SignatureStore } from "../signatures/store.js";
 import { runwayBlocks, type Cluster } from "../ssv/cluster.js";
+import { ssvCodeOf, unknownCode } from "../ssv/code.js";
 
 export interface KeeperParts {
   readonly chain: ChainReader;
@@ -21,6 +23,7 @@ export interface KeeperParts {
   readonly signer: Signer | null;
   readonly domains: SigningDomains;
   readonly store: SignatureStore;
+  readonly config: Config;
   readonly metrics: Metrics;
   readonly logger: ServiceLogger;
 }
@@ -132,12 +135,17 @@ export class KeeperRole {
   }
 
   async #registrations(view: ChainView): Promise<Action[]> {
-    const { chain, logger } = this.#parts;
-    const { registry, reserve } = chain.contracts;
+    const { chain, config, logger } = this.#parts;
+    const { registry, reserve, ssvViews } = chain.contracts;
     const at = { blockTag: view.head.hash };
     const [next, reserveWei] = await Promise.all([registry.nextRegistration(at), reserve.balance(at)]);
     const cluster = view.registry.clusters.get(Number(next.cluster));
     if (next.count === 0n || cluster === undefined) return [];
+    const unknown = unknownCode(ssvCodeOf(view.events, await ssvViews.getVersion(at)), config.ssv);
+    if (unknown !== null) {
+      logger.error(`registering nothing: ${unknown}`);
+      return [];
+    }
     const { burnPerValidator } = await registry.cluster(next.cluster, at);
     const plan = planRegister({
       next: { cluster: Number(next.cluster), count: Number(next.count) },

@@ -4,11 +4,12 @@ import { ETHER, FRAME_SECONDS, MAX_UINT88 } from "../unit/pool/support.js";
 import type { AccountingModel } from "../model/accounting.js";
 import { PoolWalk } from "./poolWalk.js";
 
+const DEFAULT_WALKS = 40;
 /**
  * Walks of the default run. ACCOUNTING_WALKS asks for more (1,000 take six minutes), ACCOUNTING_SEED for others, and ACCOUNTING_SHRINK,
  * set to anything, has a failing walk cut down to the steps that matter.
  */
-const WALKS = Number(process.env["ACCOUNTING_WALKS"] ?? 40);
+const WALKS = Number(process.env["ACCOUNTING_WALKS"] ?? DEFAULT_WALKS);
 const SEED = Number(process.env["ACCOUNTING_SEED"] ?? 20_260_101);
 const STEPS_A_WALK = 100;
 const ETHER_SUPPLY = 120_000_000n * ETHER;
@@ -246,7 +247,8 @@ describe("accounting", () => {
       ),
       { numRuns: WALKS, seed: SEED, endOnFailure: process.env["ACCOUNTING_SHRINK"] === undefined },
     );
-    // a walk that saw nothing would prove nothing
+    // a walk that saw nothing would prove nothing; fewer walks than usual may see less
+    if (WALKS < DEFAULT_WALKS) return;
     for (const [what, count] of Object.entries(tally)) expect(count, what).to.be.greaterThan(0);
     expect([...walk.refused.keys()]).to.include.members(REFUSALS);
   });

@@ -85,6 +85,7 @@ export class PoolWalk {
   private readonly options: PoolOptions;
   private readonly deployedAt: bigint;
   private snapshot = "";
+  private lastTransaction: unknown;
 
   private constructor(
     pool: Pool,
@@ -219,7 +220,10 @@ export class PoolWalk {
       },
       fall: () => last?.outcome.applied === true && last.outcome.lossWei > 0n,
     });
-    if (outcome?.applied === true && last !== undefined) this.checkOutcome(outcome, last.sharesBefore);
+    if (outcome !== undefined && last !== undefined) {
+      await this.checkEvent(outcome, last.sharesBefore);
+      if (outcome.applied) this.checkOutcome(outcome, last.sharesBefore);
+    }
     return outcome;
   }
 
@@ -333,6 +337,45 @@ export class PoolWalk {
     };
   }
 
+  /** What an indexer is told. */
+  private async checkEvent(outcome: Outcome, sharesBefore: bigint): Promise<void> {
+    const receipt = (await this.request("eth_getTransactionReceipt", [this.lastTransaction])) as {
+      logs: { topics: string[]; data: string }[];
+    };
+    const events = new Map(
+      receipt.logs
+        .map((log) => managerInterface.parseLog(log))
+        .filter((event) => event !== null)
+        .map((event) => [event.name, event.args.toObject()]),
+    );
+    if (!outcome.applied) {
+      const { loss, limit } = events.get("LossPending") as Record<string, bigint>;
+      expect({ loss, limit }).to.deep.equal({
+        loss: outcome.lossWei,
+        limit: outcome.limitWei,
+      });
+      return;
+    }
+    const { refSlot: _, elapsed: __, ...rebased } = events.get("Rebased") as Record<string, bigint>;
+    expect(rebased).to.deep.equal({
+      sharesBefore,
+      etherBefore: outcome.etherBeforeWei,
+      sharesAfter: sharesBefore + outcome.treasuryShares,
+      etherAfter: outcome.etherAfterWei,
+      gain: outcome.gainWei,
+      reserveFee: outcome.reserveFeeWei,
+      treasuryFee: outcome.treasuryFeeWei,
+      treasuryShares: outcome.treasuryShares,
+    });
+    const { locked, owed, uncoveredLoss, streamEnd } = events.get("Settled") as Record<string, bigint>;
+    expect({ locked, owed, uncoveredLoss, streamEnd }).to.deep.equal({
+      locked: this.model.lockedWei,
+      owed: this.model.owedWei,
+      uncoveredLoss: this.model.uncoveredLossWei,
+      streamEnd: this.model.streamEndsAt,
+    });
+  }
+
   /** What must hold of any applied report, whatever its figures. */
   private checkOutcome(outcome: Outcome, sharesBefore: bigint): void {
     const { etherBeforeWei, etherAfterWei, lossWei, treasuryFeeWei, treasuryShares } = outcome;
@@ -393,7 +436,7 @@ export class PoolWalk {
   /** @returns the name of the error it reverted with, if it did */
   private async send(from: string, to: string, data: string, value: bigint): Promise<string | undefined> {
     try {
-      await this.request("eth_sendTransaction", [
+      this.lastTransaction = await this.request("eth_sendTransaction", [
         { from, to, data, value: hex(value), gas: "0xf4240", gasPrice: hex(10n ** 12n) },
       ]);
       return undefined;

@@ -98,6 +98,21 @@ describe("deployment", () => {
     expect(await manager.hasRole(0, d.deployer.address)).to.deep.equal([false, 0n]);
   });
 
+  it("takes no stake before its deployer has given up every right", async () => {
+    const d = await load();
+    const { provider } = connection.ethers;
+    const { addresses } = await planDeployment(d.parameters, d.deployer.address, 0);
+    const manager = AccessManager__factory.connect(addresses.accessManager, provider);
+    const renounce = d.steps.findIndex(({ id }) => id === "renounce");
+    await killedAt(d, renounce - 1, "mined");
+    expect((await manager.hasRole(0, d.deployer.address)).isMember).to.equal(true);
+    expect(await provider.getCode(addresses.poolManager)).to.equal("0x");
+    await killedAt(d, renounce, "mined");
+    expect((await manager.hasRole(0, d.deployer.address)).isMember).to.equal(false);
+    await deployPool(d.deployer, d.parameters, { stateFile: d.stateFile });
+    expect(await provider.getCode(addresses.poolManager)).not.to.equal("0x");
+  });
+
   it("can be done by a signer that keeps its key elsewhere", async () => {
     const d = await load();
     const [signer] = await connection.ethers.getSigners();
@@ -359,10 +374,11 @@ describe("deployment", () => {
 
     it("to have got rid of its deployer", async () => {
       const d = await load();
-      await killedAt(d, d.steps.length - 2, "mined");
-      const { addresses } = await planDeployment(d.parameters, d.deployer.address, 0);
-      const unfinished = { chainId: d.parameters.chainId, deployer: d.deployer.address, addresses, block: 0 };
-      const problems = await problemsOf(unfinished, d.parameters);
+      const deployment = await deployPool(d.deployer, d.parameters);
+      const governance = wallet("governance").connect(connection.ethers.provider);
+      const manager = AccessManager__factory.connect(deployment.addresses.accessManager, governance);
+      await manager.grantRole(0, d.deployer.address, 0);
+      const problems = await problemsOf(deployment, d.parameters);
       expect(problems[0]).to.match(/^who holds roles is .*GOVERNANCE/);
       expect(problems).to.include("the deployer's right to poolManager.upgradeToAndCall is (true, 0), not (false, 0)");
     });

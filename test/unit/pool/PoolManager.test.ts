@@ -244,10 +244,11 @@ describe("PoolManager", () => {
       await at(reportedAt + 2n * FRAME_SECONDS);
       await manager.stake(users[0]!, ZERO, { value: ETHER });
       expect(values(await manager.rate())).to.deep.equal([ETHER, 2n * FRAME_SECONDS, false]);
-      await pool.connection.networkHelpers.time.increaseTo(reportedAt + 2n * FRAME_SECONDS + 1n);
+      await at(reportedAt + 2n * FRAME_SECONDS + 1n);
       await expect(manager.stake(users[0]!, ZERO, { value: ETHER }))
         .to.be.revertedWithCustomError(manager, "ReportStale")
         .withArgs(reportedAt, reportedAt + 2n * FRAME_SECONDS);
+      await pool.connection.networkHelpers.mine();
       expect((await manager.rate()).stale).to.equal(true);
       expect(values(await manager.stakingState())).to.deep.equal([false, 0n]);
       await pool.report();

@@ -769,6 +769,7 @@ describe("ValidatorRegistry", () => {
       // its batch is used up
       expect(await next()).to.deep.equal([one, 9n]);
       const c = await actions.publishAndVet(two, entriesOf("c", 9));
+      expect(await next()).to.deep.equal([one, 9n]);
       await actions.register(a, 1, 3);
       expect(await next()).to.deep.equal([two, 1n]);
       await actions.register(c, 0, 1);

@@ -1,0 +1,79 @@
+import { appendFileSync, readFileSync, truncateSync } from "node:fs";
+import path from "node:path";
+import { expect } from "chai";
+import { ServiceError } from "../../../oracle/ops/errors.js";
+import { WithdrawnRecords } from "../../../oracle/roles/reference.js";
+import { SigningJournal } from "../../../oracle/signatures/journal.js";
+import { temporaryFolder } from "./support.js";
+
+describe("what a member keeps on disk", () => {
+  let folder: ReturnType<typeof temporaryFolder>;
+  beforeEach(() => {
+    folder = temporaryFolder();
+  });
+  afterEach(() => {
+    folder.remove();
+  });
+
+  describe("signing journal", () => {
+    const intent = { signer: "0xa", domain: "0xd", refSlot: 63, digest: "0x1" };
+    const file = (): string => path.join(folder.path, "signed-reports.jsonl");
+
+    it("refuses a second, different report for a slot, also after a restart", () => {
+      new SigningJournal(folder.path).record(intent);
+      const restarted = new SigningJournal(folder.path);
+      restarted.record(intent); // the same again is no second report
+      const error = (() => {
+        try {
+          restarted.record({ ...intent, digest: "0x2" });
+        } catch (thrown) {
+          return thrown;
+        }
+        return null;
+      })();
+      expect(error).to.be.instanceOf(ServiceError).and.have.property("code", "DoubleSigning");
+    });
+
+    it("knows slots, signers and pools apart", () => {
+      const journal = new SigningJournal(folder.path);
+      for (const change of [{}, { refSlot: 95 }, { signer: "0xb" }, { domain: "0xe" }]) {
+        journal.record({ ...intent, ...change, digest: `0x${JSON.stringify(change)}` });
+      }
+    });
+
+    it("is on the disk when record returns, and survives a torn line", () => {
+      new SigningJournal(folder.path).record(intent);
+      expect(readFileSync(file(), "utf8")).to.include('"refSlot":63');
+      appendFileSync(file(), '\n{"signer":"0xa","refSl');
+      new SigningJournal(folder.path).record({ ...intent, refSlot: 95 });
+      const restarted = new SigningJournal(folder.path);
+      for (const refSlot of [63, 95]) {
+        expect(() => {
+          restarted.record({ ...intent, refSlot, digest: "0x2" });
+        }).to.throw(ServiceError);
+      }
+    });
+
+    it("takes a line without its end for never signed", () => {
+      new SigningJournal(folder.path).record(intent);
+      truncateSync(file(), readFileSync(file()).length - 1);
+      new SigningJournal(folder.path).record({ ...intent, digest: "0x2" });
+    });
+  });
+
+  describe("records of withdrawals", () => {
+    it("survive a restart and a torn line", () => {
+      const records = new WithdrawnRecords(folder.path);
+      expect(records.get("0xaa")).to.equal(undefined);
+      records.put("0xaa", 10n ** 20n);
+      appendFileSync(path.join(folder.path, "withdrawn.jsonl"), '\n{"blockHash":"0xbb","withdr');
+      new WithdrawnRecords(folder.path).put("0xcc", 3n);
+      const restarted = new WithdrawnRecords(folder.path);
+      expect([restarted.get("0xaa"), restarted.get("0xbb"), restarted.get("0xcc")]).to.deep.equal([
+        10n ** 20n,
+        undefined,
+        3n,
+      ]);
+    });
+  });
+});
