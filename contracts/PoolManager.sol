@@ -477,8 +477,12 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function _setLossLimit(uint16 lossLimitBps, uint32 lossWindow) private {
         _checkBounds("lossLimitBps", lossLimitBps, 10, 5_000);
         _checkBounds("lossWindow", lossWindow, 1 days, 90 days);
-        Settlement.Losses storage losses = _storage().losses;
+        PoolStorage storage $ = _storage();
+        Settlement.Losses memory losses = $.losses;
+        // what the old window has forgotten stays so; the rest fades over the new one
+        (losses.recent, losses.recentAt) = (Settlement.remembered(losses, block.timestamp), uint32(block.timestamp));
         (losses.limitBps, losses.window) = (lossLimitBps, lossWindow);
+        $.losses = losses;
         emit LossLimitChanged(lossLimitBps, lossWindow);
     }
 

@@ -193,7 +193,8 @@ interface IPoolManager {
     /// @notice Governance. 100 to 5,000 bps of the pool a year.
     function setStreamLimit(uint16 maxYearlyRateBps) external;
 
-    /// @notice Governance. 10 to 5,000 bps of the pool over a window of 1 to 90 days.
+    /// @notice Governance. 10 to 5,000 bps of the pool over a window of 1 to 90 days. What the old window still remembers fades over the
+    /// new one.
     function setLossLimit(uint16 lossLimitBps, uint32 lossWindow) external;
 
     /// @notice Every term of the accounting now.

@@ -60,10 +60,14 @@ library Settlement {
         v.ledger.owed += uint96(stream.feeUnlocked(left));
         v.losses.uncovered = uint88(Math.saturatingSub(v.losses.uncovered, stream.freeUnlocked(left)));
         v.locked = stream.locked(rate.streamRate, left);
+        v.losses.recent = remembered(v.losses, time);
+    }
 
-        uint256 window = v.losses.window;
-        uint256 remembered = RewardStream.remaining(v.losses.recentAt + window, time);
-        v.losses.recent = uint88(Math.ceilDiv(v.losses.recent * remembered, window));
+    /// @notice What of past losses still counts against the limit.
+    function remembered(Losses memory losses, uint256 time) internal pure returns (uint88) {
+        if (losses.recent == 0) return 0; // a new pool has no window yet
+        uint256 left = RewardStream.remaining(uint256(losses.recentAt) + losses.window, time);
+        return uint88(Math.ceilDiv(losses.recent * left, losses.window));
     }
 
     /// @notice Step 2: a gain is locked; a loss first eats what is locked, the rest lowers the total.

@@ -253,7 +253,7 @@ export class PoolWalk {
 
   async setLossLimit(seconds: bigint, lossLimitBps: bigint, lossWindowSeconds: bigint): Promise<void> {
     await this.govern(seconds, "setLossLimit", [lossLimitBps, lossWindowSeconds], () => {
-      Object.assign(this.model.parameters, { lossLimitBps, lossWindowSeconds });
+      this.model.setLossLimit(lossLimitBps, lossWindowSeconds);
     });
   }
 

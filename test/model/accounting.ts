@@ -257,6 +257,12 @@ export class AccountingModel {
     this.deposits.push({ frame: this.frame, wei });
   }
 
+  /** What the old window has forgotten stays so; the rest fades over the new one. */
+  setLossLimit(lossLimitBps: bigint, lossWindowSeconds: bigint): void {
+    this.recent = { wei: this.recentLossWei, at: this.now };
+    Object.assign(this.parameters, { lossLimitBps, lossWindowSeconds });
+  }
+
   setStakeLimits(minStakeWei: bigint, poolCapWei: bigint, dailyLimitWei: bigint): void {
     this.bucket = { wei: this.bucketLevelWei, at: this.now };
     Object.assign(this.parameters, { minStakeWei, poolCapWei, dailyLimitWei });

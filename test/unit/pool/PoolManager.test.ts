@@ -576,6 +576,22 @@ describe("PoolManager", () => {
       }
     });
 
+    it("does not come back to losses that a shorter window had forgotten", async () => {
+      const pool = await running();
+      const { manager, governance } = pool;
+      await manager.connect(governance).setLossLimit(500n, DAY);
+      await nextFrame(pool);
+      await pool.report({ clBalance: 32n * ETHER - (3n * ETHER) / 2n });
+      await pool.connection.networkHelpers.time.increase(2n * DAY);
+      await manager.connect(governance).setLossLimit(500n, 90n * DAY);
+      await pool.report({ clBalance: 32n * ETHER - (5n * ETHER) / 2n });
+      expect((await manager.pendingLoss()).frame).to.equal(0n);
+      // from now on what is remembered lasts as long as the new window
+      await nextFrame(pool, 2n);
+      await pool.report({ clBalance: 32n * ETHER - (7n * ETHER) / 2n });
+      expect((await manager.pendingLoss()).loss).to.equal(ETHER);
+    });
+
     it("takes the figures of every later report, good ones too, and stays", async () => {
       const pool = await withPendingLoss();
       const { manager } = pool;
