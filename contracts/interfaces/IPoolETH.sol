@@ -74,7 +74,8 @@ interface IPoolETH is IERC20Metadata, IERC20Permit {
     /// @return amount their value now, wei, rounded down
     function transferSharesFrom(address from, address to, uint256 shares) external returns (uint256 amount);
 
-    /// @notice ERC-2612 with any signature, ERC-1271 included.
+    /// @notice ERC-2612 with any signature. The owner's key is tried first, then, if the owner has code, ERC-1271: an account that has
+    /// both (EIP-7702) may use either. The same holds for the form with `v, r, s`.
     function permit(address owner, address spender, uint256 value, uint256 deadline, bytes calldata signature) external;
 
     /// @notice Mints shares worth `amount` wei to `to` and adds `amount` to the pooled ether. PoolManager only.

@@ -14,16 +14,16 @@ struct Figures {
 /// `totalPooledEther = buffered + clBalance + inFlight - locked - owed - fee`
 struct Totals {
     uint256 buffered;
-    uint256 clBalance;
-    uint256 inFlight;
-    uint256 locked;
-    uint256 owed;
-    uint256 fee;
-    uint256 totalPooledEther;
+    uint256 clBalance; // as last reported, less open penalties
+    uint256 inFlight; // deposited since the last report's reference
+    uint256 locked; // gain that is not yet anybody's
+    uint256 owed; // fee that reports settled and could not pay
+    uint256 fee; // fee on what has streamed since the last report
+    uint256 totalPooledEther; // 0 when more is owed than there is
     uint256 totalShares;
-    uint256 uncoveredLoss;
-    uint256 deposited;
-    uint256 swept;
+    uint256 uncoveredLoss; // losses that gains have not paid back up to now
+    uint256 deposited; // ever, to the deposit contract
+    uint256 swept; // ever, from the WithdrawalVault
 }
 
 /// A report whose loss waits for governance; `frame` 0 means there is none. All wei.
@@ -83,7 +83,7 @@ interface IPoolManager {
     );
     /// @notice A report was applied. One event tells the whole change of the rate: shares and ether just before and just after,
     /// the gain (negative: loss), the part of the fee that went to the reserve as ETH and to the treasury as shares worth
-    /// `treasuryFee`, and the seconds since the last applied report.
+    /// `treasuryFee`, and the seconds since the report applied before was delivered.
     event Rebased(
         uint256 indexed refSlot,
         uint256 sharesBefore,
@@ -144,7 +144,8 @@ interface IPoolManager {
     error WithdrawnDecreased(uint256 withdrawnAtRef, uint256 swept);
     /// @notice The report claims more withdrawals than the vault holds.
     error WithdrawalsNotInVault(uint256 claimed, uint256 balance);
-    /// @notice A figure of the report does not fit: no real chain can produce it.
+    /// @notice A figure of the report ("clBalance"), or all ETH the pool would have by it ("assets"), is 2^88 wei or more: no real
+    /// chain can produce it.
     error FigureTooLarge(bytes32 name, uint256 value);
     error SendFailed(address to, uint256 amount);
 
@@ -226,6 +227,6 @@ interface IPoolManager {
     /// @notice Frame of the last applied report; 0 before the first.
     function lastFrame() external view returns (uint256);
 
-    /// @notice Time of the last applied report, seconds.
+    /// @notice When the last applied report was delivered, seconds; for a confirmed loss that is before it was confirmed.
     function lastReportAt() external view returns (uint256);
 }
