@@ -152,7 +152,8 @@ export async function sendDeposit(
     withdrawalCredentials,
     signature,
     depositDataRoot(publicKey, withdrawalCredentials, amountGwei, signature),
-    { value: amountGwei * GWEI, ...HIGH_FEES },
+    // an estimate is of the block as it would be without the other transactions in it
+    { value: amountGwei * GWEI, gasLimit: 200_000n, ...HIGH_FEES },
   );
 }
 
@@ -189,10 +190,13 @@ export async function statusOf(pool: LocalPool, publicKey: string): Promise<bigi
   return (await pool.registry.validator(publicKey)).status;
 }
 
-/** Oracles and guardians, as many as a quorum needs, and their keeper. Without reports deposits would close after two frames. */
-export async function startQuorum(pool: LocalPool, guardianLogger?: ServiceLogger): Promise<void> {
+/**
+ * Oracles and guardians, as many as a quorum needs, and their keeper; answers a guardian. Without reports deposits would close after
+ * two frames.
+ */
+export async function startQuorum(pool: LocalPool, guardianLogger?: ServiceLogger): Promise<RunningService> {
   await pool.start("keeper", 0);
   for (const position of [0, 1]) await pool.start("oracle", position);
-  await pool.start("guardian", 0, guardianLogger === undefined ? {} : { logger: guardianLogger });
   await pool.start("guardian", 1);
+  return pool.start("guardian", 0, guardianLogger === undefined ? {} : { logger: guardianLogger });
 }
