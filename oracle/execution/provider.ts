@@ -17,7 +17,10 @@ const TIMEOUT_MS = 30_000;
 
 const answer = z.union([
   z.object({ id: z.number(), result: z.unknown() }),
-  z.object({ id: z.number(), error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }) }),
+  z.object({
+    id: z.number(),
+    error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }),
+  }),
 ]);
 
 /**
@@ -30,7 +33,7 @@ export class FailoverProvider extends JsonRpcApiProvider {
   readonly #chainId: bigint;
   readonly #logger: ServiceLogger;
   #current = 0;
-  #checked = false;
+  readonly #checked = new Set<string>();
 
   constructor(urls: readonly string[], chainId: number, logger: ServiceLogger) {
     const network = Network.from(chainId);
@@ -44,17 +47,21 @@ export class FailoverProvider extends JsonRpcApiProvider {
 
   override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<(JsonRpcResult | JsonRpcError)[]> {
     const failures: Record<string, unknown> = {};
+    const first = this.#current;
     for (let tries = 0; tries < this.#urls.length; tries++) {
-      const url = this.#urls[this.#current] ?? "";
+      // requests fail together: each goes its own way around, or two would turn past the node that answers
+      const index = (first + tries) % this.#urls.length;
+      const url = this.#urls[index] ?? "";
       try {
-        if (!this.#checked) await this.#checkChain(url);
-        this.#checked = true;
-        return await post(url, payload);
+        if (!this.#checked.has(url)) await this.#checkChain(url);
+        this.#checked.add(url);
+        const answers = await post(url, payload);
+        this.#current = index;
+        return answers;
       } catch (error) {
         failures[publicUrl(url)] = describeError(error);
         this.#logger.warn({ url: publicUrl(url), error }, "execution node failed; trying the next one");
-        this.#current = (this.#current + 1) % this.#urls.length;
-        this.#checked = false;
+        this.#checked.delete(url);
       }
     }
     throw new ServiceError(

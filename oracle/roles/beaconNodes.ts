@@ -72,16 +72,20 @@ export class BeaconNodes {
 
   async #ask<T>(question: (client: BeaconClient) => Promise<T>): Promise<T> {
     let failure: unknown;
+    const first = this.#current;
     for (let tries = 0; tries < this.clients.length; tries++) {
-      const client = this.clients[this.#current];
+      // questions fail together: each goes its own way around, or two would turn past the node that answers
+      const index = (first + tries) % this.clients.length;
+      const client = this.clients[index];
       if (client === undefined) break;
       try {
         if (!this.#checked.has(client)) await this.check(client);
-        return await question(client);
+        const answer = await question(client);
+        this.#current = index;
+        return answer;
       } catch (error) {
         failure = error;
         this.#options.logger.warn({ node: client.name, error }, "beacon node failed or lied; trying the next one");
-        this.#current = (this.#current + 1) % this.clients.length;
       }
     }
     throw failure;
