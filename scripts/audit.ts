@@ -5,7 +5,7 @@ import { AccountingModel, DEAD, type Outcome } from "../test/model/accounting.js
 const WEI_PER_GWEI = 1_000_000_000n;
 
 /** What the beacon chain and the execution chain hold for the pool after one block, read from the chain's own state. */
-interface Truth {
+export interface Truth {
   /** Owned validators and the pool's pending deposits. */
   clBalanceWei: bigint;
   /** A slashed validator that is not withdrawable still loses; nobody else owes the chain anything. */
@@ -89,7 +89,8 @@ export class Auditor {
     this.#truths.set(slot, { clBalanceWei, hasOpenPenalties, vaultWei, sweptWei: totals.swept });
   }
 
-  #truthAt(refSlot: number): Truth {
+  /** At the last block at or before the slot. */
+  truthAt(refSlot: number): Truth {
     for (let slot = refSlot; slot >= 0; slot--) {
       const truth = this.#truths.get(slot);
       if (truth !== undefined) return truth;
@@ -185,7 +186,7 @@ export class Auditor {
       if (accepted === null) continue;
 
       const refSlot = big(accepted, "refSlot");
-      const truth = this.#truthAt(Number(refSlot));
+      const truth = this.truthAt(Number(refSlot));
       const withdrawnAtRefWei = truth.vaultWei + truth.sweptWei;
       openPenaltiesWei = big(accepted, "openPenalties");
       equal(`beacon balance reported for slot ${refSlot}`, big(accepted, "clBalance"), truth.clBalanceWei);

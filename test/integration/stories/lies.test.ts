@@ -1,0 +1,160 @@
+import { expect } from "chai";
+import axios from "axios";
+import { committeeKey, SLOTS_PER_FRAME, type RunningService } from "../../../devnet/pool.js";
+import { messageToJson, sign, type Report } from "../../../oracle/signatures/messages.js";
+import { startLyingNode, type LyingNode } from "./lyingNode.js";
+import {
+  activate,
+  eth,
+  expectNoDifference,
+  metric,
+  nextReport,
+  openStory,
+  recordingLogger,
+  traffic,
+  type LogRecord,
+  type Story,
+} from "./story.js";
+
+const SIGNED = "pooleth_reports_signed_total";
+const DISAGREEMENTS = 'pooleth_report_disagreements_total{field="clBalance"}';
+const LIAR = 2;
+
+describe("lies", () => {
+  let story: Story;
+  let keeper: RunningService;
+  let keeperLog: LogRecord[];
+  let validators: string[];
+
+  before(async () => {
+    story = await openStory();
+    const { pool } = story;
+    await pool.stake(story.alice, eth("70"));
+    const { logger, records } = recordingLogger();
+    keeperLog = records;
+    keeper = await pool.start("keeper", 0, { logger });
+    await pool.start("oracle", 0);
+    await pool.start("oracle", 1);
+    validators = await activate(story, 2);
+    traffic(story);
+    await nextReport(story);
+  });
+  after(() => story.pool.close());
+
+  /** A report about the frame that can be reported now, well signed by the third member, with an ETH too much. */
+  async function pushFalseReport(): Promise<Report> {
+    const { pool, auditor } = story;
+    const { reportOracle, guardians } = pool.deployment.addresses;
+    const { refSlot, beaconBlockRoot } = await pool.reportOracle.reportable();
+    const { clBalanceWei, vaultWei, sweptWei } = auditor.truthAt(Number(refSlot));
+    const message: Report = {
+      version: 1,
+      refSlot: Number(refSlot),
+      beaconBlockRoot,
+      clBalance: clBalanceWei + eth("1"),
+      openPenalties: 0n,
+      withdrawnAtRef: vaultWei + sweptWei,
+      exited: [],
+    };
+    const domains = { chainId: pool.devnet.chainId, reportOracle, guardians };
+    const signed = await sign({ kind: "report", message }, domains, committeeKey("oracle", LIAR));
+    const { data } = await axios.post<unknown>(
+      new URL("/v1/signatures", keeper.service.url).href,
+      messageToJson({ messages: [signed] }),
+      { headers: { "content-type": "application/json" } },
+    );
+    expect(data).to.deep.equal({ results: ["Kept"] });
+    return message;
+  }
+
+  const differing = (refSlot: number): LogRecord[] =>
+    keeperLog.filter((record) => record.msg.includes("differs") && record["refSlot"] === refSlot);
+
+  it("of one member change nothing: the honest quorum is submitted, and the keeper names the member and the field", async () => {
+    const { pool } = story;
+    const { devnet } = pool;
+    await devnet.advance(SLOTS_PER_FRAME - (devnet.slot % SLOTS_PER_FRAME) + 1);
+    const before = await metric(keeper.service.url, DISAGREEMENTS);
+    const lie = await pushFalseReport();
+    const report = await nextReport(story);
+    expect(report.refSlot).to.equal(lie.refSlot);
+    expect(report.clBalance).to.equal(lie.clBalance - eth("1"));
+    expect(await metric(keeper.service.url, DISAGREEMENTS)).to.equal(before + 1);
+    expect(
+      differing(lie.refSlot).map(({ signer, field, theirs, majority }) => [signer, field, theirs, majority]),
+    ).to.deep.equal([
+      [committeeKey("oracle", LIAR).address, "clBalance", String(lie.clBalance), String(report.clBalance)],
+    ]);
+    await expectNoDifference(story);
+  });
+
+  it("against one honest member stop the report and are told, and the next frame covers both", async () => {
+    const { pool } = story;
+    const { devnet, reportOracle } = pool;
+    const last = await reportOracle.lastFrame();
+    const [second] = pool.services.filter(({ name }) => name === "oracle 2");
+    await second?.stop();
+    await devnet.advance(SLOTS_PER_FRAME - (devnet.slot % SLOTS_PER_FRAME) + 1);
+    const before = await metric(keeper.service.url, DISAGREEMENTS);
+    const lie = await pushFalseReport();
+    await devnet.advanceUntil(() => devnet.slot % SLOTS_PER_FRAME === SLOTS_PER_FRAME - 1);
+    expect(await reportOracle.lastFrame()).to.equal(last);
+    expect(await metric(keeper.service.url, DISAGREEMENTS)).to.equal(before + 1);
+    expect(differing(lie.refSlot).map(({ field }) => field)).to.deep.equal(["clBalance"]);
+
+    await pool.start("oracle", 1);
+    const report = await nextReport(story);
+    expect(report.frame).to.equal(last + 2n);
+    await expectNoDifference(story);
+  });
+
+  describe("of a beacon node", () => {
+    let node: LyingNode;
+
+    before(async () => {
+      const index = (): number => story.pool.devnet.validatorByPubkey(validators[0] ?? "")?.index ?? 0;
+      node = await startLyingNode(story.pool.devnet.beaconUrl, index);
+    });
+    after(() => node.close());
+
+    const lies = [
+      ["state", "STATE_ROOT_MISMATCH"],
+      ["header", "BLOCK_ROOT_MISMATCH"],
+      ["genesis", "WrongChain"],
+    ] as const;
+    for (const [lie, code] of lies) {
+      it(`about the ${lie} are refused by the member that has no other node; with another it signs as the others do`, async () => {
+        const { pool } = story;
+        const { devnet } = pool;
+        node.lie = lie;
+        const told = node.told;
+        const { logger, records } = recordingLogger();
+        // the third member, once with the lying node alone, once with an honest one behind it
+        const alone = await pool.start("oracle", LIAR, {
+          logger,
+          config: (config) => ({ ...config, beaconUrls: [node.url], dataDir: `${config.dataDir}-${lie}-alone` }),
+        });
+        const failover = await pool.start("oracle", LIAR, {
+          config: (config) => ({
+            ...config,
+            beaconUrls: [node.url, devnet.beaconUrl],
+            dataDir: `${config.dataDir}-${lie}`,
+          }),
+        });
+        const disagreements = await metric(keeper.service.url, DISAGREEMENTS);
+        await nextReport(story);
+
+        expect(node.told).to.be.greaterThan(told);
+        const failures = records.filter(({ msg }) => msg.startsWith("the round failed"));
+        expect(failures.length).to.be.greaterThan(0);
+        for (const { error } of failures) expect(error).to.deep.include({ code });
+        expect(await metric(alone.service.url, SIGNED)).to.equal(0);
+        expect(await metric(failover.service.url, SIGNED)).to.equal(1);
+        expect(await metric(keeper.service.url, DISAGREEMENTS)).to.equal(disagreements);
+        await alone.stop();
+        await failover.stop();
+        await expectNoDifference(story);
+      });
+    }
+  });
+});
