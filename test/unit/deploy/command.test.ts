@@ -29,7 +29,7 @@ describe("deploy command", () => {
     server = await network.createServer("osaka", "127.0.0.1", 0);
     const { address, port } = await server.listen();
     rpc = `http://${address}:${port}`;
-    provider = new JsonRpcProvider(rpc, undefined, { staticNetwork: true, cacheTimeout: -1 });
+    provider = new JsonRpcProvider(rpc, undefined, { staticNetwork: true, cacheTimeout: -1, batchMaxCount: 1 });
     await provider.send("evm_setNextBlockTimestamp", [GENESIS_TIME]);
     for (const { address: at, code, storage } of predeploys()) {
       await provider.send("hardhat_setCode", [at, code]);
