@@ -32,7 +32,11 @@ export async function runDeploy(argv: readonly string[], print: (text: string) =
   const options = program.parse(argv, { from: "user" }).opts<Options>();
   const parameters = readParameters(options.parameters);
   const stateFile = options.state ?? `deployment-${parameters.chainId}.json`;
-  const provider = new JsonRpcProvider(options.rpc, undefined, { staticNetwork: true, cacheTimeout: -1, batchMaxCount: 1 });
+  const provider = new JsonRpcProvider(options.rpc, undefined, {
+    staticNetwork: true,
+    cacheTimeout: -1,
+    batchMaxCount: 1,
+  });
   provider.pollingInterval = 1_000;
   try {
     const deployer = new Wallet(readKey(options.keyFile), provider);

@@ -577,13 +577,13 @@ describe("ReportOracle", () => {
       const d = await load();
       const stranger = d.oracle.connect(d.stranger);
       for (const call of [
-        stranger.scheduleVersion(2, 5),
-        stranger.addMember(d.stranger.address, d.stranger.address),
-        stranger.removeMember(d.cold[0]!.address),
-        stranger.setQuorum(3),
-        stranger.upgradeToAndCall(d.implementation.target, "0x"),
+        () => stranger.scheduleVersion(2, 5),
+        () => stranger.addMember(d.stranger.address, d.stranger.address),
+        () => stranger.removeMember(d.cold[0]!.address),
+        () => stranger.setQuorum(3),
+        () => stranger.upgradeToAndCall(d.implementation.target, "0x"),
       ])
-        await expect(call)
+        await expect(call())
           .to.be.revertedWithCustomError(d.oracle, "AccessManagedUnauthorized")
           .withArgs(d.stranger.address);
     });
