@@ -83,6 +83,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     chainId,
     depositContract: contracts.addresses.depositContract,
     frames: contracts.frames,
+    metrics,
     logger,
   });
   const { reportOracle, guardians } = contracts.addresses;

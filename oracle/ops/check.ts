@@ -8,6 +8,7 @@ import { REPORT_VERSION } from "../report/report.js";
 import { BeaconNodes } from "../roles/beaconNodes.js";
 import { digestOf, domainSeparator, type Report } from "../signatures/messages.js";
 import { ssvCodeOf, unknownCode } from "../ssv/code.js";
+import { createMetrics } from "./metrics.js";
 import { describeError, publicUrl, type ServiceLogger } from "./logging.js";
 
 export interface CheckResult {
@@ -129,6 +130,7 @@ async function checkBeacon(
     chainId: config.chainId,
     depositContract: contracts.addresses.depositContract,
     frames: contracts.frames,
+    metrics: createMetrics(),
     logger,
   });
   for (const client of nodes.clients) {

@@ -1,16 +1,19 @@
 import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { BeaconClient } from "../beacon/client.js";
+import { StateError, VerificationError } from "../beacon/errors.js";
 import { readVerifiedState, type VerifiedState } from "../beacon/readVerified.js";
 import type { Genesis } from "../beacon/schemas.js";
 import type { FrameConfig } from "../clock.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
+import type { Metrics } from "../ops/metrics.js";
 
 export interface BeaconNodesOptions {
   readonly urls: readonly string[];
   readonly chainId: number;
   readonly depositContract: string;
   readonly frames: FrameConfig;
+  readonly metrics: Metrics;
   readonly logger: ServiceLogger;
 }
 
@@ -37,10 +40,6 @@ export class BeaconNodes {
 
   readState(blockRoot: string, pubkeys: ReadonlySet<string>): Promise<VerifiedState> {
     return this.#ask((client) => readVerifiedState(client, blockRoot, { pubkeys }));
-  }
-
-  finalizedRoot(): Promise<string> {
-    return this.#ask(async (client) => (await client.finalityCheckpoints()).finalized.root);
   }
 
   /** Refuses a node of another chain; what it says about genesis must be what the first node said. */
@@ -70,6 +69,16 @@ export class BeaconNodes {
     this.#checked.add(client);
   }
 
+  #report({ name }: BeaconClient, error: unknown): void {
+    const { logger, metrics } = this.#options;
+    if (error instanceof VerificationError || error instanceof StateError) {
+      metrics.alerts.inc({ reason: error.code });
+      logger.alert({ node: name, error }, "a beacon node served data that is not the chain's; trying the next one");
+      return;
+    }
+    logger.warn({ node: name, error }, "beacon node failed; trying the next one");
+  }
+
   async #ask<T>(question: (client: BeaconClient) => Promise<T>): Promise<T> {
     let failure: unknown;
     const first = this.#current;
@@ -85,7 +94,7 @@ export class BeaconNodes {
         return answer;
       } catch (error) {
         failure = error;
-        this.#options.logger.warn({ node: client.name, error }, "beacon node failed or lied; trying the next one");
+        this.#report(client, error);
       }
     }
     throw failure;

@@ -63,12 +63,11 @@ export class GuardianRole {
       guardians.depositsPausedUntil(at),
     ]);
     const refusals: Refusal[] = [];
-    const messages = await this.#vet(view, approvalEpoch, refusals);
-    if (pausedUntil <= BigInt(head.timestamp)) {
-      messages.push(...(await this.#approve(view, approvalEpoch, refusals)));
-    }
+    const send = (messages: readonly SignedMessage[]): Promise<void> =>
+      pushSignatures(config.collectors, messages, metrics, logger);
+    await send(await this.#vet(view, approvalEpoch, refusals));
+    if (pausedUntil <= BigInt(head.timestamp)) await send(await this.#approve(view, approvalEpoch, refusals));
     this.#say(refusals);
-    await pushSignatures(config.collectors, messages, metrics, logger);
   }
 
   async #vet(view: ChainView, approvalEpoch: bigint, refusals: Refusal[]): Promise<SignedMessage[]> {

@@ -34,8 +34,8 @@ const NO_ROOT = `0x${"00".repeat(32)}`;
 export class KeeperRole {
   readonly #parts: KeeperParts;
   readonly #sender: Sender;
-  /** disagreements already logged */
-  #said = new Set<string>();
+  /** what was logged already: a trouble that lasts is said once */
+  readonly #said = new Set<string>();
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
@@ -91,14 +91,13 @@ export class KeeperRole {
     ]);
     const collected = store.reports(Number(refSlot));
     for (const { signer, field, theirs, majority } of disagreements(collected)) {
-      const key = `${refSlot}:${signer}:${field}:${theirs}`;
-      if (this.#said.has(key)) continue;
-      this.#said.add(key);
-      this.#parts.metrics.reportDisagreements.inc({ field });
-      this.#parts.logger.error(
-        { refSlot, signer, field, theirs, majority },
-        "a member's report differs from the others'",
-      );
+      this.#once(`report:${refSlot}:${signer}:${field}:${theirs}`, () => {
+        this.#parts.metrics.reportDisagreements.inc({ field });
+        this.#parts.logger.error(
+          { refSlot, signer, field, theirs, majority },
+          "a member's report differs from the others'",
+        );
+      });
     }
     const plan = planReport({ done, rootKnown: beaconBlockRoot !== NO_ROOT, quorum: Number(quorum), collected });
     return plan === null ? [] : [await reportAction(plan, chain.contracts)];
@@ -143,7 +142,9 @@ export class KeeperRole {
     if (next.count === 0n || cluster === undefined) return [];
     const unknown = unknownCode(ssvCodeOf(view.events, await ssvViews.getVersion(at)), config.ssv);
     if (unknown !== null) {
-      logger.error(`registering nothing: ${unknown}`);
+      this.#once(unknown, () => {
+        logger.error(`registering nothing: ${unknown}`);
+      });
       return [];
     }
     const { burnPerValidator } = await registry.cluster(next.cluster, at);
@@ -154,10 +155,12 @@ export class KeeperRole {
       costWei: await reserve.registrationCost(burnPerValidator, 1, at),
     });
     if (plan === null) {
-      logger.warn(
-        { cluster: cluster.cluster, reserveWei: reserveWei.toString() },
-        "a registration is due and cannot be paid: fund the reserve",
-      );
+      this.#once(`reserve:${reserveWei}`, () => {
+        logger.warn(
+          { cluster: cluster.cluster, reserveWei: reserveWei.toString() },
+          "a registration is due and cannot be paid: fund the reserve",
+        );
+      });
       return [];
     }
     const snapshot = await this.#snapshot(view, cluster.cluster);
@@ -165,7 +168,7 @@ export class KeeperRole {
   }
 
   async #topUps(view: ChainView): Promise<Action[]> {
-    const { chain, metrics } = this.#parts;
+    const { chain, metrics, logger } = this.#parts;
     const at = { blockTag: view.head.hash };
     const [{ lowBlocks }, reserveWei] = await Promise.all([
       chain.contracts.reserve.runway(at),
@@ -176,12 +179,28 @@ export class KeeperRole {
       const snapshot = await this.#snapshot(view, cluster.cluster);
       if (snapshot === null || snapshot.validatorCount === 0n) continue;
       const funds = await chain.clusterFunds(view, cluster, snapshot);
+      if (funds.isLiquidated) {
+        this.#once(`liquidated:${cluster.cluster}:${snapshot.index}`, () => {
+          metrics.alerts.inc({ reason: "ClusterLiquidated" });
+          logger.alert(
+            { cluster: cluster.cluster },
+            "a cluster is liquidated: its validators do not attest until it is reactivated",
+          );
+        });
+        continue;
+      }
       const runway = runwayBlocks(funds);
       if (runway !== null) metrics.clusterRunway.set({ cluster: cluster.cluster }, Number(runway));
       const plan = planTopUp({ cluster, snapshot, funds, lowBlocks, reserveWei });
       if (plan !== null) actions.push(await topUpAction(plan, chain.contracts));
     }
     return actions;
+  }
+
+  #once(key: string, say: () => void): void {
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    say();
   }
 
   /** Null when the events lag behind SSV's storage: whatever writes to the cluster waits for the next round. */

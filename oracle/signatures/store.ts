@@ -20,8 +20,17 @@ export interface CollectorContext {
   readonly approvalEpoch: bigint;
 }
 
+/** Of one member: two reports, approvals of 16 sizes for 64 clusters, and vettings. */
+const MAX_PER_MEMBER = 2_048;
+
 export type Refusal =
-  "NotReady" | "BadSignature" | "NotAMember" | "WrongFrame" | "WrongApprovalEpoch" | "AnotherReportSigned";
+  | "NotReady"
+  | "BadSignature"
+  | "NotAMember"
+  | "WrongFrame"
+  | "WrongApprovalEpoch"
+  | "AnotherReportSigned"
+  | "TooManyMessages";
 
 export type Added =
   { readonly kept: true; readonly signer: string } | { readonly kept: false; readonly reason: Refusal };
@@ -51,11 +60,16 @@ function subjectOf({ kind, message }: Message): string {
 
 /**
  * Signatures that members pushed: one for each member and subject, and only what could still be used. Anybody may send, so nothing
- * is kept that is not by a current member, and what is kept is bounded by members times subjects.
+ * is kept that is not by a current member, and only so much of each: a member can fill its own part of the memory, no other's.
  */
 export class SignatureStore {
   #context: CollectorContext | null = null;
   readonly #entries = new Map<string, Entry>();
+  readonly #maxPerMember: number;
+
+  constructor(maxPerMember = MAX_PER_MEMBER) {
+    this.#maxPerMember = maxPerMember;
+  }
 
   /** Adopts the chain's newest word on members, frames and epoch; drops what no longer counts. */
   update(context: CollectorContext): void {
@@ -79,6 +93,8 @@ export class SignatureStore {
     if (signed.kind === "report" && earlier !== undefined && earlier.digest !== digest) {
       return { kept: false, reason: "AnotherReportSigned" };
     }
+    if (earlier === undefined && this.#countOf(signer) >= this.#maxPerMember)
+      return { kept: false, reason: "TooManyMessages" };
     const { kind, message, signature } = signed;
     this.#entries.set(key, { kind, message, digest, signer, signature });
     return { kept: true, signer };
@@ -100,6 +116,10 @@ export class SignatureStore {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  #countOf(signer: string): number {
+    return [...this.#entries.values()].filter((entry) => entry.signer === signer).length;
   }
 
   #all<T extends Message["message"]>(kind: Message["kind"]): Collected<T>[] {

@@ -98,6 +98,17 @@ describe("signature store", () => {
     expect([store.reports(63).length, store.deposits(1).length]).to.deep.equal([1, 0]);
   });
 
+  it("keeps only so much of one member, whatever it signs", async () => {
+    const subject = async (batch: number): Promise<SignedMessage> =>
+      sign({ kind: "vetting", message: { ...VETTING, batch } }, DOMAINS, guardian);
+    store = new SignatureStore(8);
+    store.update(context());
+    for (let batch = 0; batch < 8; batch++) store.add(await subject(batch));
+    expect(store.add(await subject(8))).to.deep.equal({ kept: false, reason: "TooManyMessages" });
+    expect(store.add(await subject(5)).kept).to.equal(true);
+    expect(store.add(await vetting(guardians[1]!)).kept).to.equal(true);
+  });
+
   describe("quorum", () => {
     it("is the largest agreeing group, ascending by signer, no more than needed", async () => {
       for (const member of [...oracles].reverse()) store.add(await report(member));
