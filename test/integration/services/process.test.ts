@@ -7,9 +7,6 @@ import { committeeKey, startLocalPool, type LocalPool } from "../../../devnet/po
 import type { ConfigInput, Role } from "../../../oracle/config.js";
 import { pooleth, ServiceProcess } from "./process.js";
 
-/** `Status` of the registry. */
-const DEPOSITED = 2n;
-
 describe("pooleth as a process of its own", () => {
   let pool: LocalPool;
   let folder: string;
@@ -101,50 +98,5 @@ describe("pooleth as a process of its own", () => {
   it("ends when it is asked to", async () => {
     const service = await ServiceProcess.start(configFile("keeper"));
     expect(await service.end("SIGTERM")).to.equal(0);
-  });
-
-  it("as a keeper is killed (-9) whenever it has sent something, and yet everything is done exactly once", async () => {
-    const { devnet, registry, clusters } = pool;
-    await fundKeeper();
-    const { address } = keyOf("keeper");
-    const sent = (): Promise<number> => devnet.provider.getTransactionCount(address, "pending");
-    let keeper = await ServiceProcess.start(configFile("keeper", { pollSeconds: 0.05 }));
-    const { port } = new URL(keeper.url);
-    const listen = { host: "127.0.0.1", port: Number(port) };
-    const collectors = [keeper.url];
-    for (const role of ["oracle", "guardian"] as const) {
-      for (const position of [0, 1])
-        await pool.start(role, position, { config: (config) => ({ ...config, collectors }) });
-    }
-    let kills = 0;
-    let before = await sent();
-    const hasSent = async (): Promise<boolean> => (await sent()) > before;
-    const stop = devnet.onSlot(async () => {
-      const head = (await devnet.provider.getBlock("latest"))?.hash ?? "";
-      while ((await keeper.processed(head, hasSent)) === "interrupted") {
-        await keeper.end("SIGKILL");
-        kills += 1;
-        before = await sent();
-        keeper = await ServiceProcess.start(configFile("keeper", { pollSeconds: 0.05, listen }));
-      }
-    });
-
-    await pool.stake(pool.user(0), parseEther("100"));
-    const validators = await pool.prepare(clusters[0]!, 2);
-    await pool.publish(clusters[0]!, validators);
-    const isDeposited = async (): Promise<boolean> => {
-      const all = await Promise.all(validators.map(({ publicKey }) => registry.validator(publicKey)));
-      return all.every(({ status }) => status === DEPOSITED);
-    };
-    await devnet.advanceUntil(isDeposited, 200);
-    const frame = await pool.reportOracle.lastFrame();
-    await devnet.advanceUntil(async () => (await pool.reportOracle.lastFrame()) > frame, 100);
-    stop();
-    await keeper.end("SIGTERM");
-
-    expect(kills).to.be.at.least(4); // vetting, registration, deposit, report
-    const { nonce, queued } = await registry.account(clusters[0]!.accountId);
-    expect([nonce, queued]).to.deep.equal([2n, 0n]);
-    expect((await pool.poolManager.totals()).deposited).to.equal(parseEther("64"));
   });
 });

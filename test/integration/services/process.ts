@@ -64,7 +64,10 @@ export class ServiceProcess {
   }
 
   /** Waits until it has processed the block, or until `interrupt` says so. */
-  async processed(blockHash: string, interrupt: () => Promise<boolean>): Promise<"processed" | "interrupted"> {
+  async processed(
+    blockHash: string,
+    interrupt: () => boolean | Promise<boolean>,
+  ): Promise<"processed" | "interrupted"> {
     for (;;) {
       if (await interrupt()) return "interrupted";
       const response = await fetch(new URL("/health", this.url));

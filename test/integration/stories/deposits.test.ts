@@ -3,18 +3,16 @@ import { hexlify, parseEther } from "ethers";
 import { startLocalPool, type LocalCluster, type LocalPool, type RunningService } from "../../../devnet/pool.js";
 import { requireSuccess } from "../../../devnet/transactions.js";
 import { withdrawalCredentials } from "../../../oracle/keys/depositData.js";
+import { metric, recordingLogger, type LogRecord } from "./story.js";
 import {
   depositsFor,
   knownValidator,
-  metric,
   pendingTransactions,
-  recordLogs,
   sendDeposit,
   startQuorum,
   Status,
   statusOf,
   type KnownValidator,
-  type LogLine,
 } from "./support.js";
 
 const STAKED_WEI = parseEther("320");
@@ -22,10 +20,10 @@ const STAKED_WEI = parseEther("320");
 describe("stories: deposits by strangers", () => {
   let pool: LocalPool;
   let guardian: RunningService;
-  let log: LogLine[];
+  let log: LogRecord[];
   let foreign: string;
 
-  const alerts = (publicKey: string): LogLine[] =>
+  const alerts = (publicKey: string): LogRecord[] =>
     log.filter((line) => line.level === "alert" && line.publicKey === publicKey);
   const isDeposited = async ({ entry }: KnownValidator): Promise<boolean> =>
     (await statusOf(pool, entry.publicKey)) === Status.Deposited;
@@ -54,9 +52,9 @@ describe("stories: deposits by strangers", () => {
     pool = await startLocalPool({ clusterSizes: [4] });
     foreign = withdrawalCredentials(pool.user(7).address);
     await pool.stake(pool.user(0), STAKED_WEI);
-    const recorded = recordLogs();
-    log = recorded.lines;
-    guardian = await startQuorum(pool, recorded.logger);
+    const { logger, records } = recordingLogger();
+    log = records;
+    guardian = await startQuorum(pool, logger);
   });
   after(() => pool.close());
 
@@ -80,7 +78,7 @@ describe("stories: deposits by strangers", () => {
     expect(others).to.deep.equal([]);
     expect(alert?.reason).to.equal("ForeignDeposit");
     expect(alert?.msg).to.include(`1000000000 gwei were deposited for the key under ${foreign}`);
-    expect(await metric(guardian, "alerts_total", { reason: "ForeignDeposit" })).to.equal(1);
+    expect(await metric(guardian.service.url, "pooleth_alerts_total", { reason: "ForeignDeposit" })).to.equal(1);
     await expectNothingLost();
   });
 

@@ -129,9 +129,16 @@ export function recordingLogger(): { logger: ServiceLogger; records: LogRecord[]
   return { logger: createLogger("debug", { write }), records };
 }
 
-/** The value of a service's metric, as anybody reads it; 0 while nothing was counted. */
-export async function metric(url: string, name: string): Promise<number> {
+/** The value of a service's metric, as anybody reads it, summed over all labels but those given; 0 while nothing was counted. */
+export async function metric(
+  url: string,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const text = await (await fetch(new URL("/metrics", url))).text();
-  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
-  return line === undefined ? 0 : Number(line.slice(name.length + 1));
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+  return text
+    .split("\n")
+    .filter((line) => /^\w+/.exec(line)?.[0] === name && wanted.every((label) => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
 }

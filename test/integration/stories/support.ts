@@ -1,4 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { SecretKey } from "@chainsafe/blst";
 import { hexlify, parseEther, type HDNodeWallet, type TransactionResponse } from "ethers";
 import { committeeKey, type LocalCluster, type LocalPool, type RunningService } from "../../../devnet/pool.js";
@@ -7,7 +11,7 @@ import { depositDataRoot, DEPOSIT_GWEI, signDeposit } from "../../../oracle/keys
 import { buildSharesData, encryptShare, signOwnerNonce, type SharesData } from "../../../oracle/keys/keyshares.js";
 import type { Entry } from "../../../oracle/keys/prepare.js";
 import { splitSecret } from "../../../oracle/keys/shamir.js";
-import { createLogger, type ServiceLogger } from "../../../oracle/ops/logging.js";
+import type { ServiceLogger } from "../../../oracle/ops/logging.js";
 import { linkToBytes32, sign } from "../../../oracle/signatures/messages.js";
 import { IDepositContract__factory } from "../../../types/ethers-contracts/index.js";
 
@@ -18,38 +22,6 @@ export const Status = { None: 0n, Registered: 1n, Deposited: 2n, Discarded: 3n }
 export const HIGH_FEES = { maxPriorityFeePerGas: 50n * 10n ** 9n, maxFeePerGas: 500n * 10n ** 9n };
 
 const GWEI = 10n ** 9n;
-
-/** One line of a service's log. */
-export interface LogLine {
-  readonly level: string;
-  readonly msg: string;
-  readonly [field: string]: unknown;
-}
-
-/** A logger that remembers. */
-export function recordLogs(): { logger: ServiceLogger; lines: LogLine[] } {
-  const lines: LogLine[] = [];
-  const logger = createLogger("info", {
-    write: (line: string) => {
-      lines.push(JSON.parse(line) as LogLine);
-    },
-  });
-  return { logger, lines };
-}
-
-/** Value of a metric, summed over every label but those named; 0 while it never counted. */
-export async function metric(
-  { service }: RunningService,
-  name: string,
-  labels: Readonly<Record<string, string>> = {},
-): Promise<number> {
-  const text = await (await fetch(`${service.url}/metrics`)).text();
-  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
-  return text
-    .split("\n")
-    .filter((line) => line.startsWith(`pooleth_${name}`) && wanted.every((label) => line.includes(label)))
-    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
-}
 
 /** A validator whose whole secret the test keeps, and what of it is published. */
 export interface KnownValidator {
@@ -199,4 +171,40 @@ export async function startQuorum(pool: LocalPool, guardianLogger?: ServiceLogge
   for (const position of [0, 1]) await pool.start("oracle", position);
   await pool.start("guardian", 1);
   return pool.start("guardian", 0, guardianLogger === undefined ? {} : { logger: guardianLogger });
+}
+
+/** A web server that can leave a request without an answer for ever, so that whoever asked can be killed before it hears of it. */
+export class HoldingServer {
+  /** requests without an answer */
+  readonly held: string[] = [];
+  readonly answered: string[] = [];
+  readonly #server: Server;
+
+  /** @param handle the answer to a request, null for none */
+  constructor(handle: (body: string, server: HoldingServer) => Promise<string | null>) {
+    this.#server = createServer((request, response) => {
+      const respond = async (): Promise<void> => {
+        const body = await text(request);
+        const answer = await handle(body, this);
+        (answer === null ? this.held : this.answered).push(body);
+        if (answer !== null) response.setHeader("content-type", "application/json").end(answer);
+      };
+      respond().catch((error: unknown) => {
+        response.destroy(error instanceof Error ? error : new Error(String(error)));
+      });
+    });
+  }
+
+  async listen(): Promise<string> {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+    const { port } = this.#server.address() as AddressInfo;
+    return `http://127.0.0.1:${port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
 }
