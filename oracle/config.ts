@@ -39,7 +39,7 @@ const schema = z
     keys: z
       .strictObject({ oracle: keySource.optional(), guardian: keySource.optional(), keeper: keySource.optional() })
       .default({}),
-    /** Keepers to which an oracle or a guardian pushes what it signed. */
+    /** Keepers to which an oracle or a guardian pushes what it signed, besides a keeper in the same process. */
     collectors: z.array(url).default([]),
     listen: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) }).prefault({
       host: "127.0.0.1",
@@ -78,7 +78,7 @@ const schema = z
       if (role !== "keeper" && config.beaconUrls.length === 0) {
         fail("beaconUrls", `must name at least one beacon node for the role ${role}`);
       }
-      if (role !== "keeper" && config.collectors.length === 0) {
+      if (role !== "keeper" && config.collectors.length === 0 && !config.roles.includes("keeper")) {
         fail("collectors", `must name at least one keeper to push the signatures of the role ${role} to`);
       }
     }

@@ -18,6 +18,7 @@ import { KeeperRole } from "./roles/keeper.js";
 import { OracleRole } from "./roles/oracle.js";
 import { WithdrawnRecords } from "./roles/reference.js";
 import { registerCollector } from "./signatures/collector.js";
+import { pushSignatures, type SendSignatures } from "./signatures/push.js";
 import { SigningJournal } from "./signatures/journal.js";
 import type { SigningDomains } from "./signatures/messages.js";
 import { SignatureStore } from "./signatures/store.js";
@@ -89,12 +90,29 @@ export async function startService(config: Config, options: ServiceOptions = {})
   const { reportOracle, guardians } = contracts.addresses;
   const domains: SigningDomains = { chainId, reportOracle, guardians };
   const signerOf = (role: Role): Signer => signerFor(role, config, options);
-  const shared = { chain, beacon, domains, config, metrics };
   const store = new SignatureStore();
+  const send: SendSignatures = async (messages) => {
+    // what the keeper in this process refuses, another one may still want
+    if (config.roles.includes("keeper")) messages.forEach((message) => store.add(message));
+    await pushSignatures(config.collectors, messages, metrics, logger);
+  };
+  const shared = { chain, beacon, domains, config, metrics, send };
   const app = createHttpServer(metrics, () => service.health);
   const running: RunningRole[] = [];
 
-  // members before the keeper, which then sends what they have just signed
+  let keeper: KeeperRole | null = null;
+  if (config.roles.includes("keeper")) {
+    const role = new KeeperRole({
+      ...shared,
+      signer: config.dryRun ? null : signerOf("keeper").connect(provider),
+      store,
+      logger: logger.child({ role: "keeper" }),
+    });
+    keeper = role;
+    running.push({ role: "keeper", processHead: (head) => role.updateCollector(head) });
+    registerCollector(app, store, metrics, logger.child({ role: "keeper" }));
+  }
+  // members before the keeper's jobs, which then find what was just signed
   if (config.roles.includes("oracle")) {
     const role = new OracleRole({
       ...shared,
@@ -113,18 +131,9 @@ export async function startService(config: Config, options: ServiceOptions = {})
     });
     running.push({ role: "guardian", processHead: (head) => role.processHead(head) });
   }
-  let keeper: KeeperRole | null = null;
-  if (config.roles.includes("keeper")) {
-    const role = new KeeperRole({
-      ...shared,
-      signer: config.dryRun ? null : signerOf("keeper").connect(provider),
-      store,
-      config,
-      logger: logger.child({ role: "keeper" }),
-    });
-    keeper = role;
+  if (keeper !== null) {
+    const role = keeper;
     running.push({ role: "keeper", processHead: (head) => role.processHead(head) });
-    registerCollector(app, store, metrics, logger.child({ role: "keeper" }));
   }
 
   const service = new RunningService({ config, provider, beacon, running, keeper, metrics, logger, app });

@@ -19,7 +19,7 @@ import {
   type SignedMessage,
   type SigningDomains,
 } from "../signatures/messages.js";
-import { pushSignatures } from "../signatures/push.js";
+import type { SendSignatures } from "../signatures/push.js";
 import { ssvCodeOf } from "../ssv/code.js";
 import { anchorNumber, judgeCluster } from "./approval.js";
 import type { BeaconNodes } from "./beaconNodes.js";
@@ -31,6 +31,7 @@ export interface GuardianParts {
   readonly signer: Signer;
   readonly domains: SigningDomains;
   readonly config: Config;
+  readonly send: SendSignatures;
   readonly metrics: Metrics;
   readonly logger: ServiceLogger;
 }
@@ -54,7 +55,7 @@ export class GuardianRole {
   }
 
   async processHead(head: Head): Promise<void> {
-    const { chain, config, metrics, logger } = this.#parts;
+    const { chain, send } = this.#parts;
     const { guardians } = chain.contracts;
     const at = { blockTag: head.hash };
     const [view, approvalEpoch, pausedUntil] = await Promise.all([
@@ -63,8 +64,6 @@ export class GuardianRole {
       guardians.depositsPausedUntil(at),
     ]);
     const refusals: Refusal[] = [];
-    const send = (messages: readonly SignedMessage[]): Promise<void> =>
-      pushSignatures(config.collectors, messages, metrics, logger);
     await send(await this.#vet(view, approvalEpoch, refusals));
     if (pausedUntil <= BigInt(head.timestamp)) await send(await this.#approve(view, approvalEpoch, refusals));
     this.#say(refusals);

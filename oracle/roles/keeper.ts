@@ -42,7 +42,7 @@ export class KeeperRole {
     this.#sender = new Sender(parts.chain.provider, parts.signer, parts.metrics, parts.logger);
   }
 
-  /** Tells the collector who may sign for what at this head, before members push for it. */
+  /** Tells the collector who may sign for what at this head; before members in the same process sign for it. */
   async updateCollector(head: Head): Promise<void> {
     const { chain, domains, store } = this.#parts;
     const { reportOracle, guardians, frames } = chain.contracts;
@@ -64,7 +64,6 @@ export class KeeperRole {
   }
 
   async processHead(head: Head): Promise<void> {
-    await this.updateCollector(head);
     const { chain } = this.#parts;
     const view = await chain.view(head);
     if (!(await this.#sender.openRound(head))) return;

@@ -1,5 +1,4 @@
 import type { Signer } from "ethers";
-import type { Config } from "../config.js";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { ChainReader, ChainView } from "../execution/chain.js";
 import { readHead } from "../execution/provider.js";
@@ -17,7 +16,7 @@ import {
   type SignedMessage,
   type SigningDomains,
 } from "../signatures/messages.js";
-import { pushSignatures } from "../signatures/push.js";
+import type { SendSignatures } from "../signatures/push.js";
 import type { BeaconNodes } from "./beaconNodes.js";
 import { readWithdrawn, referenceBlock, type WithdrawnRecords } from "./reference.js";
 
@@ -28,7 +27,7 @@ export interface OracleParts {
   readonly domains: SigningDomains;
   readonly journal: SigningJournal;
   readonly records: WithdrawnRecords;
-  readonly config: Config;
+  readonly send: SendSignatures;
   readonly metrics: Metrics;
   readonly logger: ServiceLogger;
 }
@@ -84,7 +83,7 @@ export class OracleRole {
   }
 
   async processHead(head: Head): Promise<void> {
-    const { chain, config, metrics, logger } = this.#parts;
+    const { chain, send, metrics, logger } = this.#parts;
     const { contracts, provider } = chain;
     const refSlot = latestRefSlot(contracts.frames, head.timestamp);
     if (refSlot === null) return;
@@ -123,7 +122,7 @@ export class OracleRole {
       const message = await this.#sign(view, decision.refSlot, decision.beaconBlockRoot);
       this.#signed = { refSlot: decision.refSlot, message };
     }
-    await pushSignatures(config.collectors, [this.#signed.message], metrics, logger);
+    await send([this.#signed.message]);
   }
 
   async #sign(view: ChainView, refSlot: number, root: string): Promise<SignedMessage> {

@@ -4,6 +4,9 @@ import { publicUrl, type ServiceLogger } from "../ops/logging.js";
 import { answerSchema, SIGNATURES_PATH } from "./collector.js";
 import { messageToJson, type SignedMessage } from "./messages.js";
 
+/** How a member's messages reach the keepers. */
+export type SendSignatures = (messages: readonly SignedMessage[]) => Promise<void>;
+
 const TIMEOUT_MS = 10_000;
 
 /**

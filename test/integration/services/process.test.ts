@@ -99,4 +99,28 @@ describe("pooleth as a process of its own", () => {
     const service = await ServiceProcess.start(configFile("keeper"));
     expect(await service.end("SIGTERM")).to.equal(0);
   });
+
+  it("is oracle, guardian and keeper at once, and with one more of each brings a report in and a batch through vetting", async () => {
+    const { devnet, registry, clusters } = pool;
+    await fundKeeper();
+    const roles = ["oracle", "guardian", "keeper"] as const;
+    const keys = Object.fromEntries(
+      roles.map((role) => [role, { file: write(`${role}.key`, keyOf(role).privateKey) }]),
+    );
+    const all = await ServiceProcess.start(configFile("keeper", { roles: [...roles], keys, pollSeconds: 0.05 }));
+    const collectors = [all.url];
+    for (const role of ["oracle", "guardian"] as const) {
+      await pool.start(role, 1, { config: (config) => ({ ...config, collectors }) });
+    }
+    const stop = devnet.onSlot(async () => {
+      await all.processed((await devnet.provider.getBlock("latest"))?.hash ?? "", () => false);
+    });
+    const [cluster] = clusters as [(typeof clusters)[0]];
+    await pool.publish(cluster, await pool.prepare(cluster, 1));
+    await devnet.advanceUntil(async () => (await registry.account(cluster.accountId)).vetted === 1n, 100);
+    const frame = await pool.reportOracle.lastFrame();
+    await devnet.advanceUntil(async () => (await pool.reportOracle.lastFrame()) > frame, 100);
+    stop();
+    await all.end("SIGTERM");
+  });
 });

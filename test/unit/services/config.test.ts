@@ -88,7 +88,8 @@ describe("configuration", () => {
     expect(meta["problems"]).to.have.length(2);
   });
 
-  it("needs neither beacon nodes nor collectors for a keeper", () => {
+  it("needs neither beacon nodes nor collectors for a keeper, nor collectors beside one", () => {
+    parseConfig(valid({ roles: ["guardian", "keeper"], collectors: [] }));
     parseConfig(valid({ roles: ["keeper"], beaconUrls: [], collectors: [] }));
   });
 
