@@ -21,7 +21,6 @@ export interface ChainView {
 }
 
 export interface ClusterFunds {
-  /** null when it never had a validator */
   readonly isLiquidated: boolean;
   readonly balanceWei: bigint;
   readonly burnWeiPerBlock: bigint;

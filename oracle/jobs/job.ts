@@ -1,7 +1,6 @@
 import type { ContractTransaction } from "ethers";
 
-export const JOBS = ["submit-report", "vet", "register", "deposit", "top-up"] as const;
-export type JobName = (typeof JOBS)[number];
+export type JobName = "submit-report" | "vet" | "register" | "deposit" | "top-up";
 
 /** One transaction that is due. */
 export interface Action {
