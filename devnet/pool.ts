@@ -262,9 +262,18 @@ export class LocalPool {
 }
 
 export async function startLocalPool(options: LocalPoolOptions = {}): Promise<LocalPool> {
-  const { clusterSizes = [4, 7], onProgress = () => undefined, parameters = unchanged } = options;
-  onProgress("starting a local Ethereum: Hardhat's node under the real consensus rules");
+  options.onProgress?.("starting a local Ethereum: Hardhat's node under the real consensus rules");
   const devnet = await startDevnet(options.devnet);
+  try {
+    return await openPool(devnet, options);
+  } catch (error) {
+    await devnet.close(); // or its servers would keep the process alive
+    throw error;
+  }
+}
+
+async function openPool(devnet: Devnet, options: LocalPoolOptions): Promise<LocalPool> {
+  const { clusterSizes = [4, 7], onProgress = () => undefined, parameters = unchanged } = options;
   const confirm = (transaction: TransactionResponse): Promise<TransactionReceipt> => devnet.mineTx(transaction);
   const mine = (): Promise<void> => devnet.advance(1);
 
