@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 const CLI = fileURLToPath(new URL("../../../oracle/cli.ts", import.meta.url));
 
 function spawnCli(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, ["--import", "tsx", CLI, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  // settings of whoever runs the tests are not those of the service
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("POOLETH_")));
+  return spawn(process.execPath, ["--import", "tsx", CLI, ...args], { stdio: ["ignore", "pipe", "pipe"], env });
 }
 
 const exitOf = (child: ChildProcess): Promise<number | null> =>
