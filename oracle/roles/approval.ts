@@ -1,5 +1,6 @@
 import { keccak256 } from "ethers";
 import type { VerifiedState } from "../beacon/readVerified.js";
+import type { ValidatorRecord } from "../beacon/stateParts.js";
 import { verifyEntry, type VerifyBatch } from "../keys/verify.js";
 import type { ChainView, ClusterFunds } from "../execution/chain.js";
 import { ownerOf } from "../execution/chain.js";
@@ -84,7 +85,7 @@ function judgeWhole({ cluster, funds, view, limits, ssv }: ClusterSituation, par
   if (unknown !== null) refuse("SSVCodeUnknown", unknown);
   if (participation.room === 0) {
     refuse(
-      participation.attesting === 0 ? "UnprovenLimit" : "ParticipationLow",
+      participation.attesting * 2 < participation.active ? "ParticipationLow" : "UnprovenLimit",
       `Of the ${participation.active} active validators of cluster ${cluster.cluster} ${participation.attesting} attest; ${participation.deposited} are funded.`,
     );
   }
@@ -136,27 +137,25 @@ export interface Participation {
   readonly room: number;
 }
 
-/** A cluster shows that it works before it gets more than two validators, and as long as it does not, it gets none. */
+/**
+ * A cluster shows that it works before it gets more than two validators, never has more unproven ones than proven ones beyond these two, and as long
+ * as fewer than half attest it gets none.
+ */
 export function participationOf(
   validators: readonly ValidatorView[],
   state: Pick<VerifiedState, "validators" | "epoch">,
 ): Participation {
   const funded = validators.filter(({ status, exited }) => status === "deposited" && !exited);
   const previous = state.epoch - 1;
-  const active = funded.flatMap(({ publicKey }) => {
-    const validator = state.validators.get(publicKey);
-    const isActive =
-      validator !== undefined &&
-      validator.activationEpoch <= previous &&
-      previous < validator.exitEpoch &&
-      !validator.slashed;
-    return isActive ? [validator] : [];
-  });
+  const known = funded.flatMap(({ publicKey }) => state.validators.get(publicKey) ?? []);
+  const hasLeft = ({ slashed, exitEpoch }: ValidatorRecord): boolean => slashed || exitEpoch <= previous;
+  const active = known.filter((validator) => !hasLeft(validator) && validator.activationEpoch <= previous);
   const attesting = active.filter(({ previousParticipation }) => (previousParticipation & TARGET_FLAG) !== 0).length;
   const counts = { deposited: funded.length, active: active.length, attesting };
   if (attesting * 2 < active.length) return { ...counts, room: 0 };
-  if (attesting > 0) return { ...counts, room: Number.MAX_SAFE_INTEGER };
-  return { ...counts, room: Math.max(0, MAX_UNPROVEN - funded.length) };
+  // one sound key must not open the way for any number of others: what is not proven may double what is
+  const unproven = funded.length - known.filter(hasLeft).length - attesting;
+  return { ...counts, room: Math.max(0, Math.max(MAX_UNPROVEN, attesting) - unproven) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import type { ValidatorRecord } from "../../../oracle/beacon/stateParts.js";
+import type { ValidatorView } from "../../../oracle/execution/registryView.js";
 import type { PreparedValidator } from "../../../oracle/keys/prepare.js";
 import { anchorNumber, judgeCluster, participationOf, type ClusterSituation } from "../../../oracle/roles/approval.js";
 import { ssvCodeOf } from "../../../oracle/ssv/code.js";
@@ -171,16 +172,39 @@ describe("deposit approval", () => {
 
     it("allows no third validator before one of the two was seen to attest", () => {
       expect(judge(story)).to.deep.include({ ids: [], reasons: ["UnprovenLimit"] });
-      expect(judge(story, { state: withRecords(MISSED, MISSED) }).ids).to.deep.equal([]);
+      expect(judge(story, { state: withRecords(MISSED, MISSED) })).to.deep.include({
+        ids: [],
+        reasons: ["ParticipationLow"],
+      });
       // active, but not yet in the epoch that the flags are of
       expect(judge(story, { state: withRecords({ activationEpoch: 10 }, { activationEpoch: 10 }) }).ids).to.deep.equal(
         [],
       );
     });
 
-    it("opens when at least half attest", () => {
+    it("opens as validators are proven: as many unproven ones as attest, or two", () => {
       expect(judge(story, { state: withRecords({}, {}) }).ids).to.deep.equal([3, 4]);
-      expect(judge(story, { state: withRecords({}, MISSED) }).ids).to.deep.equal([3, 4]);
+      expect(judge(story, { state: withRecords({}, MISSED) }).ids).to.deep.equal([3]);
+      const view = registered(4).view();
+      const deposited = (count: number): ValidatorView[] =>
+        Array.from({ length: count }, (_, i) => ({
+          ...view.registry.validators.get(1)!,
+          publicKey: `0x${i}`,
+          status: "deposited",
+        }));
+      const state = (attesting: number, missing: number) => ({
+        ...emptyState,
+        validators: new Map(
+          Array.from({ length: attesting + missing }, (_, i) => [
+            `0x${i}`,
+            validatorRecord(`0x${i}`, i < attesting ? {} : MISSED),
+          ]),
+        ),
+      });
+      expect(participationOf(deposited(5), state(5, 0)).room).to.equal(5);
+      expect(participationOf(deposited(9), state(5, 0)).room).to.equal(1);
+      expect(participationOf(deposited(10), state(5, 0)).room).to.equal(0);
+      expect(participationOf(deposited(8), state(5, 2)).room).to.equal(2);
     });
 
     it("closes when fewer than half attest", () => {
@@ -193,7 +217,7 @@ describe("deposit approval", () => {
 
     it("takes the target vote for attesting, nothing less", () => {
       expect(judge(story, { state: withRecords({ previousParticipation: 1 }, MISSED) }).ids).to.deep.equal([]);
-      expect(judge(story, { state: withRecords({ previousParticipation: 2 }, MISSED) }).ids).to.deep.equal([3, 4]);
+      expect(judge(story, { state: withRecords({ previousParticipation: 2 }, MISSED) }).ids).to.deep.equal([3]);
     });
 
     it("counts neither slashed nor exited validators as active", () => {
