@@ -59,6 +59,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         RewardStream.Stream stream;
         Settlement.Losses losses;
         address treasury;
+        uint88 waiting; // gain that the stream's limit keeps back until the next report; part of what is locked
         PendingLoss pending;
     }
 
@@ -105,7 +106,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
 
     /// @inheritdoc IPoolManager
     function initialize(address authority, PoolParameters calldata parameters_) external payable initializer {
-        __AccessManaged_init(authority);
+        __AccessManaged_init(_nonZero("authority", authority));
         _setFee(parameters_.feeBps);
         _setTreasury(parameters_.treasury);
         _setStakeLimits(parameters_.limits);
@@ -216,8 +217,9 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     }
 
     /// @inheritdoc IPoolManager
-    function discardLoss() external restricted {
+    function discardLoss(uint64 refSlot) external restricted {
         PendingLoss memory report = _closePending(_storage());
+        if (report.refSlot != refSlot) revert PendingLossChanged(report.refSlot, refSlot);
         emit LossDiscarded(report.refSlot, report.loss);
     }
 
@@ -258,7 +260,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
                 buffered: $.gate.buffered,
                 clBalance: $.last.value,
                 inFlight: $.deposited.total - $.last.deposited,
-                locked: stream.locked(r.streamRate, left),
+                locked: stream.locked(r.streamRate, left) + $.waiting,
                 owed: $.ledger.owed,
                 fee: stream.feeUnlocked(left),
                 totalPooledEther: TOKEN.totalPooledEther(),
@@ -357,7 +359,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         PendingLoss memory report
     ) private view returns (Settlement.Verdict memory v) {
         (v.ledger, v.losses, v.buffered) = ($.ledger, $.losses, $.gate.buffered);
-        v.settle($.stream, TOKEN.rate(), block.timestamp);
+        v.settle($.stream, $.waiting, TOKEN.rate(), block.timestamp);
         Reference memory last = $.last;
         v.withdrawals = report.withdrawnAtRef - v.ledger.swept;
         v.executionRewards = address(REWARDS_VAULT).balance; // the other sanctioned read of a balance
@@ -385,7 +387,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         $.ledger = v.ledger;
         uint256 etherAfter = v.totalEther();
         $.last = Reference({value: report.value, deposited: report.depositedAtRef, frame: report.frame});
-        (RewardStream.Stream memory stream, uint256 streamRate) = RewardStream.open(
+        (RewardStream.Stream memory stream, uint256 streamRate, uint256 waiting) = RewardStream.open(
             v.locked,
             v.losses.uncovered,
             etherAfter,
@@ -394,11 +396,12 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
             v.ledger.feeBps
         );
         $.stream = stream;
+        if (waiting != $.waiting) $.waiting = uint88(waiting);
         _emitReport(report.refSlot, v, paid, etherAfter, elapsed, block.timestamp + stream.duration);
         ($.gate.lastReportAt, $.gate.buffered) = (uint32(report.reportedAt), uint88(v.buffered));
 
         TOKEN.rebase(
-            Math.saturatingSub(v.gross, v.ledger.owed + stream.fee + stream.dust),
+            Math.saturatingSub(v.gross, v.ledger.owed + stream.fee + stream.dust + waiting),
             streamRate,
             block.timestamp + stream.duration,
             paid.treasuryShares == 0 ? address(0) : $.treasury,

@@ -19,6 +19,7 @@ contract WithdrawalVault is IWithdrawalVault, UUPSUpgradeable, AccessManagedUpgr
 
     /// @inheritdoc IWithdrawalVault
     function initialize(address authority) external initializer {
+        if (authority == address(0)) revert ZeroAddress();
         __AccessManaged_init(authority);
     }
 

@@ -176,7 +176,8 @@ export class Auditor {
         model.parameters.lossLimitBps = big(limit, "lossLimitBps");
         model.parameters.lossWindowSeconds = big(limit, "lossWindow");
       }
-      if (decode(poolManager.interface, log, "LossDiscarded") !== null) model.discardLoss();
+      const discarded = decode(poolManager.interface, log, "LossDiscarded");
+      if (discarded !== null) model.discardLoss(big(discarded, "refSlot"));
       const confirmed = decode(poolManager.interface, log, "LossConfirmed");
       if (confirmed !== null) {
         await this.#beforeReport(model, log);

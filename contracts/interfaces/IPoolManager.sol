@@ -16,7 +16,7 @@ struct Totals {
     uint256 buffered;
     uint256 clBalance; // as last reported, less open penalties
     uint256 inFlight; // deposited since the last report's reference
-    uint256 locked; // gain that is not yet anybody's
+    uint256 locked; // gain that is not yet anybody's: it streams, or waits for the next report
     uint256 owed; // fee that reports settled and could not pay
     uint256 fee; // fee on what has streamed since the last report
     uint256 totalPooledEther; // 0 when more is owed than there is
@@ -47,7 +47,8 @@ struct StakeLimits {
 struct PoolParameters {
     address treasury;
     uint16 feeBps; // of gains; at most 1,500
-    // gains stream no faster than this share of the pool a year, 100 to 5,000; faster only what would take more than ten years
+    // whatever is reported, gains raise the pool a year by no more than this share of the total that the last report left, 100 to
+    // 5,000; except the recovery of losses above ten years of it, which takes ten years
     uint16 maxYearlyRateBps;
     uint16 lossLimitBps; // losses within the window beyond this share of the pool wait for governance; 10 to 5,000
     uint32 lossWindow; // seconds over which past losses are forgotten; 1 to 90 days
@@ -134,6 +135,8 @@ interface IPoolManager {
     /// @notice A loss waits for governance's decision.
     error LossIsPending(uint256 refSlot, uint256 loss);
     error NoPendingLoss();
+    /// @notice The report that waits is another than the one governance decided to discard.
+    error PendingLossChanged(uint256 pendingRefSlot, uint256 refSlot);
     /// @notice The pending loss is larger than governance agreed to.
     error LossAboveAgreed(uint256 loss, uint256 agreed);
     /// @notice Less than `amount` wei is free for deposits.
@@ -179,8 +182,9 @@ interface IPoolManager {
     /// what was locked when the report came, and shrinks by what reaches the RewardsVault.
     function confirmLoss(uint256 agreedLoss) external;
 
-    /// @notice Governance, after its delay. Forgets the pending report; the next one is judged afresh.
-    function discardLoss() external;
+    /// @notice Governance, after its delay. Forgets the pending report if it is the one of `refSlot`, and not a later one that governance
+    /// has never seen; the next one is judged afresh.
+    function discardLoss(uint64 refSlot) external;
 
     /// @notice Governance. Fee on gains, at most 1,500 bps; applies to what the next report locks.
     function setFee(uint16 feeBps) external;
@@ -191,7 +195,7 @@ interface IPoolManager {
     /// @notice Governance.
     function setStakeLimits(StakeLimits calldata limits) external;
 
-    /// @notice Governance. 100 to 5,000 bps of the pool a year.
+    /// @notice Governance. 100 to 5,000 bps of the pool a year; bounds what streams from the next report on.
     function setStreamLimit(uint16 maxYearlyRateBps) external;
 
     /// @notice Governance. 10 to 5,000 bps of the pool over a window of 1 to 90 days. What the old window still remembers fades over the

@@ -7,6 +7,7 @@ pragma solidity 0.8.37;
 interface IWithdrawalVault {
     event Swept(uint256 amount);
 
+    error ZeroAddress();
     error NotPoolManager(address caller);
     error SendFailed(uint256 amount);
 

@@ -5,24 +5,25 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title RewardStream
 /// @notice The linear release of a gain. A report locks a gross amount; from then until the stream's end it unlocks evenly, a fee on
-/// it alongside. What holders get each second is a whole number of 10,000 wei, so that it fits the token's slot; what does not divide
+/// it alongside. A gain beyond what the yearly limit lets through in ten years waits, locked, for the next report, unless it pays back
+/// losses. What holders get each second is a whole number of 10,000 wei, so that it fits the token's slot; what does not divide
 /// ("dust") stays locked until the next report.
 ///
-/// At every moment `locked + fee unlocked + net unlocked = gross`, without a wei of difference.
+/// At every moment `locked + fee unlocked + net unlocked + waiting = gross`, without a wei of difference.
 library RewardStream {
     using RewardStream for Stream;
 
     /// What the token does not know of the running stream. Its net rate and its end are in the token's slot.
     struct Stream {
         uint88 fee; // fee on the whole stream, wei
-        uint88 free; // part of the gross amount that pays back losses: no fee is due on it, wei
+        uint88 free; // part of what streams that pays back losses: no fee is due on it, wei
         uint32 duration; // seconds
         uint48 dust; // wei
     }
 
     /// @dev wei in one unit of the token's stream rate
     uint256 internal constant UNIT = 10_000;
-    /// @dev the slowest stream: a gift of any size ends one day, and for that may pass the yearly rate
+    /// @dev the slowest stream
     uint256 internal constant LONGEST = 10 * 365 days;
     uint256 private constant BPS = 10_000;
 
@@ -41,7 +42,7 @@ library RewardStream {
         return secondsLeft == 0 ? part : part - Math.ceilDiv(part * secondsLeft, duration);
     }
 
-    /// @notice Gross amount still locked, wei.
+    /// @notice Gross amount the stream has still locked, wei.
     function locked(Stream memory stream, uint256 streamRate, uint256 secondsLeft) internal pure returns (uint256) {
         return stream.fee - stream.feeUnlocked(secondsLeft) + netLocked(streamRate, secondsLeft) + stream.dust;
     }
@@ -56,13 +57,16 @@ library RewardStream {
         return unlocked(stream.free, secondsLeft, stream.duration);
     }
 
-    /// @notice The stream that releases `gross` wei from now on.
+    /// @notice The stream that releases of `gross` wei from now on what `yearlyRateBps` lets through in ten years, or what pays back
+    /// losses where that is more.
     /// @param uncovered losses not yet paid back: gains up to it are free of fee, wei
     /// @param totalEther pooled ether now, wei
     /// @param shortest seconds the stream takes at least
-    /// @param yearlyRateBps highest gross rate as a share of `totalEther` a year, unless LONGEST is then too short; not 0
+    /// @param yearlyRateBps highest gross rate as a share of `totalEther` a year; not 0. Only a stream that does nothing but pay back
+    /// losses may be faster, if it would else take more than ten years
     /// @return stream its fee and terms
     /// @return streamRate net rate, units of 10,000 wei a second
+    /// @return waiting what does not stream yet, wei
     function open(
         uint256 gross,
         uint256 uncovered,
@@ -70,8 +74,11 @@ library RewardStream {
         uint256 shortest,
         uint256 yearlyRateBps,
         uint256 feeBps
-    ) internal pure returns (Stream memory stream, uint256 streamRate) {
-        if (gross == 0) return (stream, 0);
+    ) internal pure returns (Stream memory stream, uint256 streamRate, uint256 waiting) {
+        uint256 allowed = Math.max((yearlyRateBps * totalEther * LONGEST) / (365 days * BPS), uncovered);
+        waiting = Math.saturatingSub(gross, allowed);
+        gross -= waiting;
+        if (gross == 0) return (stream, 0, waiting);
         uint256 duration = LONGEST;
         if (totalEther != 0) {
             duration = Math.max(shortest, Math.ceilDiv(gross * 365 days * BPS, yearlyRateBps * totalEther));

@@ -35,7 +35,7 @@ library Settlement {
         uint256 sharesBefore;
         uint256 etherBefore;
         uint256 gross; // buffered + reported value + in flight
-        uint256 locked;
+        uint256 locked; // streaming or waiting
         uint256 withdrawals;
         uint256 executionRewards;
         int256 gain;
@@ -52,14 +52,20 @@ library Settlement {
     uint256 private constant BPS = 10_000;
 
     /// @notice Step 1: the fee that has unlocked becomes owed, losses are forgotten as far as they were paid back, and only what is
-    /// still locked stays in the stream. The total does not change by it.
-    function settle(Verdict memory v, RewardStream.Stream memory stream, Rate memory rate, uint256 time) internal pure {
+    /// still locked, what waited with it, is left to stream. The total does not change by it.
+    function settle(
+        Verdict memory v,
+        RewardStream.Stream memory stream,
+        uint256 waiting,
+        Rate memory rate,
+        uint256 time
+    ) internal pure {
         uint256 left = RewardStream.remaining(rate.streamEnd, time);
         v.sharesBefore = rate.totalShares;
         v.etherBefore = Math.saturatingSub(rate.pooledEther, RewardStream.netLocked(rate.streamRate, left));
         v.ledger.owed += uint96(stream.feeUnlocked(left));
         v.losses.uncovered = uint88(Math.saturatingSub(v.losses.uncovered, stream.freeUnlocked(left)));
-        v.locked = stream.locked(rate.streamRate, left);
+        v.locked = stream.locked(rate.streamRate, left) + waiting;
         v.losses.recent = remembered(v.losses, time);
     }
 

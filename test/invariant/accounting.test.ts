@@ -23,6 +23,7 @@ const REFUSALS = [
   "LossIsPending",
   "NoPendingLoss",
   "NotEnoughBuffered",
+  "PendingLossChanged",
   "PoolCapExceeded",
   "ReportStale",
   "StakeBelowMinimum",
@@ -65,6 +66,8 @@ const reported = fc.record({
     { weight: 3, arbitrary: fc.constant("loss" as const) },
     { weight: 1, arbitrary: fc.constant("wipe" as const) },
     { weight: 1, arbitrary: fc.constant("windfall" as const) },
+    { weight: 1, arbitrary: fc.constant("absurd" as const) },
+    { weight: 2, arbitrary: fc.constant("honest" as const) },
     { weight: 1, arbitrary: fc.constant("impossible" as const) },
   ),
   size: millionths,
@@ -93,7 +96,7 @@ const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("wait" as const), time: anyTime }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("shortfall" as const), seconds, wei }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("confirm" as const), seconds, agree: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("discard" as const), seconds }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("discard" as const), seconds, seen: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("fee" as const), seconds, bps: fc.bigInt(0n, 1_500n) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("pace" as const), seconds, bps: fc.bigInt(100n, 5_000n) }) },
   {
@@ -112,7 +115,7 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-function figures(r: Reported, model: AccountingModel, known: bigint) {
+function figures(r: Reported, model: AccountingModel, known: bigint, deposited: bigint) {
   const clBalanceWei = {
     same: known,
     reward: known + (known * r.size) / 1_000_000_000n + r.odd,
@@ -120,6 +123,9 @@ function figures(r: Reported, model: AccountingModel, known: bigint) {
     loss: atLeast0(known - (known * r.size) / 3_000_000n - r.odd),
     wipe: r.odd % 3n,
     windfall: known + (ETHER_SUPPLY * r.size) / 50_000_000n,
+    // nearly as much as the fields hold, and the report after such a one
+    absurd: (MAX_UINT88 * r.size) / 1_000_001n,
+    honest: deposited + r.odd,
     impossible: MAX_UINT88 + 1n + r.odd,
   }[r.change];
   const held = model.withdrawalVaultWei;
@@ -144,6 +150,8 @@ class Tally {
   gains = 0;
   losses = 0;
   eaten = 0;
+  /** Reports after which some of the gain waits for the next. */
+  kept = 0;
   reserveFees = 0;
   treasuryFees = 0;
   waiting = 0;
@@ -156,7 +164,7 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
   if (model.now > LAST_TIME) return;
   const report = async (r: Reported, wait: bigint) => {
     const outcome = await walk.report(wait, (m, frame) =>
-      figures(r, m, m.clValueWei + m.depositedBy(frame) - (m.depositedWei - m.inFlightWei)),
+      figures(r, m, m.clValueWei + m.depositedBy(frame) - (m.depositedWei - m.inFlightWei), m.depositedBy(frame)),
     );
     if (outcome === undefined) return;
     if (!outcome.applied) tally.waiting++;
@@ -164,6 +172,7 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
       tally.applied++;
       if (outcome.gainWei > 0n) tally.gains++;
       if (outcome.lossWei > 0n) tally.losses++;
+      if (model.waitingWei > 0n) tally.kept++;
       if (outcome.gainWei < 0n && outcome.lossWei < -outcome.gainWei) tally.eaten++;
       if (outcome.reserveFeeWei > 0n) tally.reserveFees++;
       if (outcome.treasuryShares > 0n) tally.treasuryFees++;
@@ -209,8 +218,8 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
       await walk.confirmLoss(s.seconds, s.agree ? MAX_UINT88 : (model.pending?.lossWei ?? 0n));
       return;
     case "discard":
-      if (model.pending !== undefined) tally.discarded++;
-      await walk.discardLoss(s.seconds);
+      if (model.pending !== undefined && s.seen) tally.discarded++;
+      await walk.discardLoss(s.seconds, s.seen ? (model.pending?.refSlot ?? 0n) : 1n);
       return;
     case "fee":
       await walk.setFee(s.seconds, s.bps);
@@ -250,6 +259,7 @@ describe("accounting", () => {
     // a walk that saw nothing would prove nothing; fewer walks than usual may see less
     if (WALKS < DEFAULT_WALKS) return;
     for (const [what, count] of Object.entries(tally)) expect(count, what).to.be.greaterThan(0);
+    expect(walk.fasterRecoveries).to.be.greaterThan(0);
     expect([...walk.refused.keys()]).to.include.members(REFUSALS);
   });
 });

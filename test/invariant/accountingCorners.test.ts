@@ -16,6 +16,20 @@ async function allDeposited(initialStakeWei = ETHER): Promise<PoolWalk> {
   return walk;
 }
 
+/** Reports every ten years until nothing waits any more. */
+async function decadesUntilAllStreams(walk: PoolWalk): Promise<bigint> {
+  let decades = 0n;
+  for (; walk.model.waitingWei > 0n; decades++) {
+    const { totalPooledEtherWei: etherWei, waitingWei } = walk.model;
+    await walk.wait(10n * YEAR_SECONDS);
+    await walk.report(10n, () => ({}));
+    // each report lets more through
+    expect(walk.model.waitingWei).to.be.lessThan(waitingWei);
+    expect(walk.model.totalPooledEtherWei).to.be.within(2n * etherWei, 4n * etherWei);
+  }
+  return decades;
+}
+
 /** As `allDeposited`, then left with `clBalanceWei`. */
 async function nearlyAllLost(clBalanceWei: bigint): Promise<PoolWalk> {
   const walk = await allDeposited();
@@ -29,20 +43,68 @@ async function nearlyAllLost(clBalanceWei: bigint): Promise<PoolWalk> {
 
 // Every step of these compares all that can be seen of the pool with the model; the expectations here only say what the corner is.
 describe("accounting at its corners", () => {
-  it("takes a gift of all ether there is to the smallest pool, and releases it over ten years", async () => {
-    const walk = await PoolWalk.create({ initialStakeWei: ETHER / 1000n });
+  for (const [pool, initialStakeWei] of [
+    ["the smallest pool", ETHER / 1000n],
+    ["a pool of 1 ETH", ETHER],
+  ] as const)
+    it(`takes a gift of all ether there is to ${pool}, which gains from it no more than its limit`, async () => {
+      const walk = await PoolWalk.create({ initialStakeWei });
+      await walk.nextFrame();
+      await walk.credit("rewardsVault", SUPPLY);
+      const outcome = await walk.report(10n, () => ({}));
+      expect(outcome?.gainWei).to.equal(SUPPLY);
+      expect(walk.model.totalPooledEtherWei).to.equal(initialStakeWei);
+      // 30 % a year: in ten years three times the pool, and a tenth of that is the fee; all else waits
+      expect(walk.model.streamEndsAt - walk.model.now).to.equal(10n * YEAR_SECONDS);
+      const waitingWei = SUPPLY - 3n * initialStakeWei;
+      expect(walk.model.waitingWei).to.equal(waitingWei);
+      await walk.stake(10n, 0, ETHER);
+      await walk.wait(10n * YEAR_SECONDS);
+      expect(walk.model.totalPooledEtherWei - ETHER).to.be.closeTo((37n * initialStakeWei) / 10n, 10n ** 13n);
+      await walk.report(10n, () => ({}));
+      // measured against what was staked meanwhile, too
+      expect(walk.model.waitingWei).to.be.closeTo(waitingWei - 3n * walk.model.totalPooledEtherWei, 10n ** 13n);
+      await walk.stake(10n, 1, ETHER * 1000n);
+    });
+
+  it("lets more of a gift through with each report, as the pool grows, to its end", async () => {
+    const walk = await PoolWalk.create();
     await walk.nextFrame();
-    await walk.credit("rewardsVault", SUPPLY);
-    const outcome = await walk.report(10n, () => ({}));
-    expect(outcome?.gainWei).to.equal(SUPPLY);
-    expect(walk.model.totalPooledEtherWei).to.equal(ETHER / 1000n);
-    expect(walk.model.streamEndsAt - walk.model.now).to.equal(10n * YEAR_SECONDS);
-    await walk.stake(10n, 0, ETHER);
+    await walk.credit("rewardsVault", 100n * ETHER);
+    await walk.report(10n, () => ({}));
+    expect(walk.model.waitingWei).to.equal(97n * ETHER);
+    expect(await decadesUntilAllStreams(walk)).to.equal(3n);
     await walk.wait(10n * YEAR_SECONDS);
     await walk.report(10n, () => ({}));
-    await walk.stake(10n, 1, ETHER * 1000n);
     // dust: less than a unit of the rate for each second
     expect(walk.model.lockedWei).to.be.lessThan(10_000n * 10n * YEAR_SECONDS);
+    expect(walk.model.totalPooledEtherWei).to.equal(101n * ETHER - walk.model.lockedWei);
+  });
+
+  it("takes an absurd balance and its correction, and never moves the rate faster than the limit", async () => {
+    const walk = await PoolWalk.create({ maxYearlyRateBps: 1_000n });
+    await walk.stake(1n, 0, 999n * ETHER);
+    await walk.fundDeposits(1n, 30n);
+    await walk.nextFrame();
+    await walk.report(10n, () => ({}));
+    const honestWei = walk.model.clValueWei;
+    await walk.nextFrame();
+    await walk.report(10n, () => ({ clBalanceWei: MAX_UINT88 - 40n * ETHER }));
+    expect(walk.model.totalPooledEtherWei).to.equal(1_000n * ETHER);
+    expect(walk.model.waitingWei).to.be.greaterThan(300_000_000n * ETHER);
+    await walk.wait(3_600n);
+    // an hour of 10 % a year, less the fee
+    const hourWei = (1_000n * ETHER * 9n * 3_600n) / (100n * YEAR_SECONDS);
+    expect(walk.model.totalPooledEtherWei - 1_000n * ETHER).to.be.closeTo(hourWei, 10n ** 8n);
+    // the next report tells the truth: what waited goes first, then what still streamed; the day's stream and its fee are the loss
+    await walk.nextFrame();
+    const outcome = await walk.report(10n, () => ({ clBalanceWei: honestWei }));
+    expect(outcome?.applied).to.equal(true);
+    expect(outcome?.lossWei).to.be.within(1n, (1_000n * ETHER * (FRAME_SECONDS + 600n)) / (10n * YEAR_SECONDS));
+    expect(walk.model.lockedWei).to.equal(0n);
+    await walk.nextFrame();
+    await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei + ETHER / 10n }));
+    expect(walk.model.waitingWei).to.equal(0n);
   });
 
   it("takes it through the withdrawal vault and as beacon balance as well", async () => {
@@ -65,12 +127,29 @@ describe("accounting at its corners", () => {
     await walk.report(10n, () => ({}));
     await walk.nextFrame();
     await walk.report(10n, () => ({ clBalanceWei: 16n * ETHER }));
-    // without a total to measure against, the slowest pace; and no fee on what only comes back
+    // without a total to measure against, only what was lost may stream, at the slowest pace and free of fee
+    expect(walk.model.waitingWei).to.equal(0n);
     expect(walk.model.streamEndsAt - walk.model.now).to.equal(10n * YEAR_SECONDS);
     await walk.stake(1n, 1, ETHER);
     await walk.wait(10n * YEAR_SECONDS);
     expect(walk.model.feeWei).to.equal(0n);
     expect(walk.model.totalPooledEtherWei).to.be.greaterThan(16n * ETHER - 10n ** 13n);
+  });
+
+  it("keeps back what exceeds the losses of a pool of nothing", async () => {
+    const walk = await nearlyAllLost(0n);
+    const lostWei = walk.model.uncoveredLossWei;
+    await walk.nextFrame();
+    await walk.credit("rewardsVault", SUPPLY);
+    await walk.report(10n, () => ({}));
+    expect(walk.model.waitingWei).to.equal(SUPPLY - lostWei);
+    await walk.wait(10n * YEAR_SECONDS);
+    expect(walk.model.feeWei).to.equal(0n);
+    expect(walk.model.totalPooledEtherWei).to.be.within(lostWei - 10n ** 13n, lostWei);
+    expect(walk.fasterRecoveries).to.be.greaterThan(0);
+    // there is a pool again, and its limit
+    await walk.report(10n, () => ({}));
+    expect(walk.model.waitingWei).to.be.closeTo(SUPPLY - 4n * lostWei, 10n ** 14n);
   });
 
   it("counts nothing below zero when more is owed than is left", async () => {
@@ -102,7 +181,10 @@ describe("accounting at its corners", () => {
     await walk.credit("rewardsVault", SUPPLY);
     await walk.report(10n, () => ({}));
     expect(walk.model.totalPooledEtherWei).to.equal(2n);
+    // what was lost may come back; ten years of the limit are less than that
+    expect(walk.model.waitingWei).to.equal(SUPPLY - (32n * ETHER - 1n));
     await walk.wait(11n * YEAR_SECONDS);
+    expect(walk.model.totalPooledEtherWei).to.be.within(32n * ETHER - 10n ** 13n, 32n * ETHER + 1n);
     await walk.report(10n, () => ({}));
     await walk.stake(1n, 1, 1_000_000n * ETHER);
   });

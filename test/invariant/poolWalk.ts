@@ -6,6 +6,7 @@ import {
   FRAME_SECONDS,
   SLOTS_PER_FRAME,
   STARTS_AT,
+  YEAR_SECONDS,
   type Pool,
   type PoolOptions,
 } from "../unit/pool/support.js";
@@ -65,6 +66,15 @@ function expected(model: AccountingModel, accounts: string[]) {
   };
 }
 
+/** The pool as an applied report left it: from here its total may grow by what streams and what is paid in. */
+interface Baseline {
+  at: bigint;
+  etherWei: bigint;
+  uncoveredLossWei: bigint;
+  maxYearlyRateBps: bigint;
+  paidInWei: bigint;
+}
+
 /** The pool's contracts and the model, driven side by side; every step compares all that can be seen of both. */
 export class PoolWalk {
   readonly pool: Pool;
@@ -74,6 +84,8 @@ export class PoolWalk {
   steps = 0;
   /** Steps the pool refused, as the model said it would, by error. */
   readonly refused = new Map<string, number>();
+  /** Moments at which more had streamed than the yearly limit lets through: all of it paid back losses. */
+  fasterRecoveries = 0;
   private readonly addresses: {
     manager: string;
     token: string;
@@ -85,6 +97,7 @@ export class PoolWalk {
   private readonly options: PoolOptions;
   private readonly deployedAt: bigint;
   private snapshot = "";
+  private baseline: Baseline;
   private lastTransaction: unknown;
 
   private constructor(
@@ -101,6 +114,7 @@ export class PoolWalk {
     this.accounts = [DEAD, treasury, ...this.users];
     this.deployedAt = deployedAt;
     this.model = this.newModel();
+    this.baseline = this.newBaseline(this.model.totalPooledEtherWei, 0n);
   }
 
   static async create(options: PoolOptions = {}): Promise<PoolWalk> {
@@ -137,6 +151,7 @@ export class PoolWalk {
     this.snapshot = (await this.request("evm_snapshot")) as string;
     this.model = this.newModel();
     this.model.now = START;
+    this.baseline = this.newBaseline(this.model.totalPooledEtherWei, 0n);
   }
 
   async stake(seconds: bigint, user: number, wei: bigint): Promise<bigint | undefined> {
@@ -219,6 +234,7 @@ export class PoolWalk {
         return last.outcome;
       },
       fall: () => last?.outcome.applied === true && last.outcome.lossWei > 0n,
+      applies: () => last?.outcome.applied === true,
     });
     if (outcome !== undefined && last !== undefined) {
       await this.checkEvent(outcome, last.sharesBefore);
@@ -233,9 +249,9 @@ export class PoolWalk {
     });
   }
 
-  async discardLoss(seconds: bigint): Promise<void> {
-    await this.govern(seconds, "discardLoss", [], () => {
-      this.model.discardLoss();
+  async discardLoss(seconds: bigint, refSlot: bigint): Promise<void> {
+    await this.govern(seconds, "discardLoss", [refSlot], () => {
+      this.model.discardLoss(refSlot);
     });
   }
 
@@ -298,7 +314,8 @@ export class PoolWalk {
     await this.wait(genesis + (this.model.frame + 1n) * FRAME_SECONDS + seconds - this.model.now);
   }
 
-  async compare(): Promise<void> {
+  /** @param applied whether a report was applied in the last block */
+  async compare(applied = false): Promise<void> {
     const data = probeInterface.encodeFunctionData("observe", [
       this.addresses.manager,
       this.accounts,
@@ -307,6 +324,12 @@ export class PoolWalk {
     const result = await this.request("eth_call", [{ to: this.addresses.probe, data }, "latest"]);
     const [o] = probeInterface.decodeFunctionResult("observe", result as string) as unknown as [Result];
     const { totals, rate, pending, shares, balances, ...rest } = o.toObject() as Record<string, Result>;
+    const { totalPooledEther, uncoveredLoss } = totals!.toObject() as Record<
+      "totalPooledEther" | "uncoveredLoss",
+      bigint
+    >;
+    if (applied) this.baseline = this.newBaseline(totalPooledEther, uncoveredLoss);
+    else this.checkPace(totalPooledEther, uncoveredLoss);
     const observed = {
       ...rest,
       shares: shares!.toArray(),
@@ -322,6 +345,21 @@ export class PoolWalk {
     const t = model.totals;
     expect(t.totalPooledEther <= t.buffered + t.clBalance + t.inFlight).to.equal(true);
     expect(model.shares.reduce((a, b) => a + b)).to.equal(t.totalShares);
+  }
+
+  /** I10: what streams stays below the yearly limit, whatever was reported; only what pays losses back may come faster. */
+  private checkPace(etherWei: bigint, uncoveredLossWei: bigint): void {
+    const from = this.baseline;
+    const streamed = etherWei - from.etherWei - from.paidInWei;
+    const allowed = (from.maxYearlyRateBps * from.etherWei * (this.model.now - from.at)) / (10_000n * YEAR_SECONDS);
+    if (streamed <= allowed) return;
+    expect(streamed, "streamed beyond the yearly limit").to.be.at.most(from.uncoveredLossWei - uncoveredLossWei);
+    this.fasterRecoveries++;
+  }
+
+  private newBaseline(etherWei: bigint, uncoveredLossWei: bigint): Baseline {
+    const { now, parameters } = this.model;
+    return { at: now, etherWei, uncoveredLossWei, maxYearlyRateBps: parameters.maxYearlyRateBps, paidInWei: 0n };
   }
 
   private figures(change: (model: AccountingModel, frame: bigint) => Partial<Figures>): Figures {
@@ -394,6 +432,7 @@ export class PoolWalk {
       data: (managerInterface as Interface).encodeFunctionData(name, args),
       model,
       fall: () => name === "confirmLoss",
+      applies: () => name === "confirmLoss",
     });
   }
 
@@ -408,12 +447,15 @@ export class PoolWalk {
       model: () => T;
       /** Whether the rate may have fallen: only a reported loss does that. */
       fall?: () => boolean;
+      /** Whether a report was applied. */
+      applies?: () => boolean;
     },
   ): Promise<T | undefined> {
     this.model.now += seconds;
     this.steps++;
     const data = typeof call.data === "string" ? call.data : call.data();
     const before = { ether: this.model.totalPooledEtherWei, shares: this.model.totalShares };
+    this.checkPace(before.ether, this.model.uncoveredLossWei);
     let result: T | undefined;
     let refusal: string | undefined;
     try {
@@ -426,7 +468,8 @@ export class PoolWalk {
     const failure = await this.send(call.from, call.to, data, call.value ?? 0n);
     expect(failure, "error of the pool").to.equal(refusal);
     if (refusal !== undefined) this.refused.set(refusal, (this.refused.get(refusal) ?? 0) + 1);
-    await this.compare();
+    if (refusal === undefined) this.baseline.paidInWei += call.value ?? 0n;
+    await this.compare(refusal === undefined && call.applies?.() === true);
     // I3: at equal time the value of a share falls only by a reported loss
     if (call.fall?.() !== true)
       expect(this.model.totalPooledEtherWei * before.shares >= before.ether * this.model.totalShares).to.equal(true);

@@ -129,6 +129,18 @@ async function gift(): Promise<Worked> {
   return { name: "gift", table: table.toString() };
 }
 
+async function absurd(): Promise<Worked> {
+  const { walk, report } = await thousandEther();
+  const table = new Table(walk).row("before");
+  await report(() => 300_000_000n * ETHER);
+  table.row("report: 300 million ETH");
+  await walk.wait(3_600n);
+  table.row("an hour later");
+  await report(() => 960n * ETHER);
+  table.row("report of the next day: the truth");
+  return { name: "absurd", table: table.toString() };
+}
+
 async function beyondLimit(): Promise<Worked> {
   const { walk, report } = await thousandEther();
   const table = new Table(walk).row("before");
@@ -142,5 +154,5 @@ async function beyondLimit(): Promise<Worked> {
 }
 
 export async function workedNumbers(): Promise<Worked[]> {
-  return [await quiet(), await gain(), await loss(), await gift(), await beyondLimit()];
+  return [await quiet(), await gain(), await loss(), await gift(), await absurd(), await beyondLimit()];
 }

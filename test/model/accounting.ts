@@ -6,7 +6,7 @@
 
 export const WEI_PER_RATE_UNIT = 10_000n;
 export const YEAR_SECONDS = 365n * 86_400n;
-export const LONGEST_STREAM_SECONDS = 10n * YEAR_SECONDS;
+const LONGEST_STREAM_YEARS = 10n;
 export const MAX_UINT88 = 2n ** 88n - 1n;
 const MAX_RATE_UNITS = 2n ** 48n - 1n;
 const BPS = 10_000n;
@@ -59,7 +59,7 @@ interface Stream {
   durationSeconds: bigint;
   grossWei: bigint;
   feeWei: bigint;
-  /** Part of the gross amount that pays back losses. */
+  /** Part of it that pays back losses. */
   freeWei: bigint;
   netPerSecondWei: bigint;
 }
@@ -111,6 +111,8 @@ export class AccountingModel {
 
   owedWei = 0n;
   sweptWei = 0n;
+  /** Gain that does not stream yet: more than ten years of the highest rate let through. */
+  waitingWei = 0n;
   private readonly clock: FrameClock;
   private readonly deposits: { frame: bigint; wei: bigint }[] = [];
   private valueWei = 0n;
@@ -164,8 +166,8 @@ export class AccountingModel {
   /** Gain that is not yet the holders' nor the fee's. */
   get lockedWei(): bigint {
     const stream = this.stream;
-    if (stream === undefined) return 0n;
-    return stream.grossWei - this.feeWei - stream.netPerSecondWei * this.elapsed(stream);
+    if (stream === undefined) return this.waitingWei;
+    return this.waitingWei + stream.grossWei - this.feeWei - stream.netPerSecondWei * this.elapsed(stream);
   }
 
   get uncoveredLossWei(): bigint {
@@ -277,8 +279,9 @@ export class AccountingModel {
     return this.apply(statement, judged);
   }
 
-  discardLoss(): void {
+  discardLoss(refSlot: bigint): void {
     if (this.pending === undefined) throw new Refusal("NoPendingLoss");
+    if (this.pending.refSlot !== refSlot) throw new Refusal("PendingLossChanged");
     this.pending = undefined;
   }
 
@@ -333,6 +336,7 @@ export class AccountingModel {
     this.owedWei += this.feeWei;
     this.uncoveredWei = this.uncoveredLossWei;
     this.stream = undefined;
+    this.waitingWei = 0n;
     if (judged.lossWei > 0n) {
       this.uncoveredWei = min(this.uncoveredWei + judged.lossWei, MAX_UINT88);
       this.recent = { wei: min(this.recentLossWei + judged.lossWei, MAX_UINT88), at: this.now };
@@ -373,16 +377,20 @@ export class AccountingModel {
     return { ...judged, applied: true, etherAfterWei, reserveFeeWei, treasuryFeeWei, treasuryShares };
   }
 
-  private openStream(grossWei: bigint, etherWei: bigint): void {
+  private openStream(lockedWei: bigint, etherWei: bigint): void {
     this.lastStreamlessEnd = this.now;
-    if (grossWei === 0n) return;
     const { maxYearlyRateBps, feeBps } = this.parameters;
-    let durationSeconds = LONGEST_STREAM_SECONDS;
+    const letThroughWei = (etherWei * maxYearlyRateBps * LONGEST_STREAM_YEARS) / BPS;
+    const grossWei = min(lockedWei, max(letThroughWei, this.uncoveredWei));
+    this.waitingWei = lockedWei - grossWei;
+    if (grossWei === 0n) return;
+    const longestSeconds = LONGEST_STREAM_YEARS * YEAR_SECONDS;
+    let durationSeconds = longestSeconds;
     if (etherWei > 0n) {
       const byYearlyRate = ceilDiv(grossWei * YEAR_SECONDS * BPS, maxYearlyRateBps * etherWei);
       const byFieldWidth = ceilDiv(grossWei, WEI_PER_RATE_UNIT * MAX_RATE_UNITS);
       const wanted = max(this.clock.frameSeconds, max(byYearlyRate, byFieldWidth));
-      durationSeconds = min(wanted, LONGEST_STREAM_SECONDS);
+      durationSeconds = min(wanted, longestSeconds);
     }
     const freeWei = min(grossWei, this.uncoveredWei);
     const feeWei = ((grossWei - freeWei) * feeBps) / BPS;

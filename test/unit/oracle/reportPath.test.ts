@@ -118,7 +118,8 @@ describe("a report's way through the deployed pool", () => {
     expect((await d.pool.pendingLoss()).frame).to.equal(frame);
     const second = await report(d, { clBalance: parseEther("1") }); // it stays so until governance decides
     expect((await d.pool.pendingLoss()).frame).to.equal(second.frame);
-    await d.pool.connect(wallet("governance").connect(connection.ethers.provider)).discardLoss();
+    const governed = d.pool.connect(wallet("governance").connect(connection.ethers.provider));
+    await governed.discardLoss(second.message.refSlot);
     const next = await report(d, { clBalance: parseEther("1") });
     expect(await d.pool.lastFrame()).to.equal(next.frame);
     expect((await d.pool.pendingLoss()).frame).to.equal(0n);

@@ -90,16 +90,21 @@ describe("PoolManager", () => {
         manager,
         "InvalidInitialization",
       );
-      const deploy = (change: object, value = ETHER) =>
+      const deploy = (change: object, value = ETHER, governedBy = authority) =>
         new ERC1967Proxy__factory(pool.users[0]).deploy(
           implementation,
-          implementation.interface.encodeFunctionData("initialize", [authority, { ...parameters, ...change }]),
+          implementation.interface.encodeFunctionData("initialize", [governedBy, { ...parameters, ...change }]),
           { value },
         );
       await expect(deploy({}, ETHER / 1000n - 1n))
         .to.be.revertedWithCustomError(manager, "StakeBelowMinimum")
         .withArgs(ETHER / 1000n - 1n, ETHER / 1000n);
-      await expect(deploy({ treasury: ZERO })).to.be.revertedWithCustomError(manager, "ZeroAddress");
+      await expect(deploy({ treasury: ZERO }))
+        .to.be.revertedWithCustomError(manager, "ZeroAddress")
+        .withArgs(encodeBytes32String("treasury"));
+      await expect(deploy({}, ETHER, ZERO))
+        .to.be.revertedWithCustomError(manager, "ZeroAddress")
+        .withArgs(encodeBytes32String("authority"));
       await expect(deploy({ feeBps: 1_501n })).to.be.revertedWithCustomError(manager, "InvalidParameter");
       await expect(deploy({ lossWindow: 1n })).to.be.revertedWithCustomError(manager, "InvalidParameter");
       // all well, but this proxy is not whom the token obeys
@@ -452,6 +457,26 @@ describe("PoolManager", () => {
       expect((await manager.totals()).owed).to.equal(0n);
     });
 
+    it("keeps back what ten years of the yearly limit do not let through, until the next report", async () => {
+      const pool = await running();
+      const { manager, token, treasury } = pool;
+      await nextFrame(pool);
+      // 41 ETH, 30 % a year: 123 of the 200 ETH stream
+      await pool.report({ clBalance: 232n * ETHER });
+      expect((await manager.totals()).locked).to.equal(200n * ETHER);
+      await nextFrame(pool, 3650n);
+      const { locked, fee } = await manager.totals();
+      expect(locked).to.be.within(77n * ETHER, 77n * ETHER + 10n ** 13n); // dust
+      expect(fee).to.equal((123n * ETHER) / 10n);
+      await pool.report();
+      expect((await manager.totals()).locked).to.equal(locked);
+      expect(await token.totalPooledEther()).to.equal(241n * ETHER - locked);
+      // now all of it streams
+      await nextFrame(pool, 3650n);
+      expect((await manager.totals()).locked).to.be.lessThan(10n ** 13n);
+      expect((await manager.parameters()).treasury).to.equal(treasury.address);
+    });
+
     it("lowers totals by a loss at once, and remembers it", async () => {
       const pool = await running();
       const { manager, token } = pool;
@@ -667,18 +692,37 @@ describe("PoolManager", () => {
       const pool = await withPendingLoss();
       const { manager, token, governance, users } = pool;
       const { refSlot } = await manager.pendingLoss();
-      await expect(manager.connect(users[0]).discardLoss()).to.be.revertedWithCustomError(
+      await expect(manager.connect(users[0]).discardLoss(refSlot)).to.be.revertedWithCustomError(
         manager,
         "AccessManagedUnauthorized",
       );
-      await expect(manager.connect(governance).discardLoss())
+      await expect(manager.connect(governance).discardLoss(refSlot))
         .to.emit(manager, "LossDiscarded")
         .withArgs(refSlot, 5n * ETHER);
       expect((await manager.pendingLoss()).frame).to.equal(0n);
-      await expect(manager.connect(governance).discardLoss()).to.be.revertedWithCustomError(manager, "NoPendingLoss");
+      await expect(manager.connect(governance).discardLoss(refSlot)).to.be.revertedWithCustomError(
+        manager,
+        "NoPendingLoss",
+      );
       await nextFrame(pool);
       await pool.report({ clBalance: 31n * ETHER });
       expect(await token.totalPooledEther()).to.equal(40n * ETHER);
+    });
+
+    it("is not discarded by a decision on an earlier report", async () => {
+      const pool = await withPendingLoss();
+      const { manager, governance } = pool;
+      const seen = await manager.pendingLoss();
+      await nextFrame(pool);
+      await pool.report({ clBalance: 20n * ETHER });
+      const newer = await manager.pendingLoss();
+      for (const refSlot of [seen.refSlot, newer.refSlot + 1n])
+        await expect(manager.connect(governance).discardLoss(refSlot))
+          .to.be.revertedWithCustomError(manager, "PendingLossChanged")
+          .withArgs(newer.refSlot, refSlot);
+      expect(await manager.pendingLoss()).to.deep.equal(newer);
+      await manager.connect(governance).discardLoss(newer.refSlot);
+      expect((await manager.pendingLoss()).frame).to.equal(0n);
     });
   });
 

@@ -46,9 +46,16 @@ contract RewardStreamTest {
         uint32 frame;
         uint16 rateBps;
         uint16 feeBps;
+        uint8 smaller;
+        uint8 lost;
     }
 
-    function _open(Terms memory t) private pure returns (RewardStream.Stream memory stream, uint256 streamRate) {
+    function _open(
+        Terms memory t
+    ) private pure returns (RewardStream.Stream memory stream, uint256 streamRate, uint256 waiting) {
+        // pools, losses and gifts of every order of magnitude
+        t.totalEther >>= t.smaller % 89;
+        t.uncovered >>= t.lost % 89;
         t.frame = uint32(t.frame % 30 days) + 1;
         t.rateBps = (t.rateBps % 4_901) + 100;
         t.feeBps %= 1_501;
@@ -56,30 +63,45 @@ contract RewardStreamTest {
     }
 
     function testFuzz_FitsItsFieldsAndLocksExactlyTheGross(Terms memory t) public pure {
-        (RewardStream.Stream memory stream, uint256 streamRate) = _open(t);
+        (RewardStream.Stream memory stream, uint256 streamRate, uint256 waiting) = _open(t);
         require(streamRate <= type(uint48).max, "rate fits");
-        require(stream.locked(streamRate, stream.duration) == t.gross, "locked at once");
+        require(stream.locked(streamRate, stream.duration) + waiting == t.gross, "locked at once");
         require(stream.feeUnlocked(stream.duration) == 0, "no fee at once");
-        require(stream.fee <= (uint256(t.gross) * t.feeBps) / 10_000, "fee");
-        require(stream.free <= t.gross && stream.free <= t.uncovered, "free");
-        if (t.gross == 0) return;
+        uint256 streams = t.gross - waiting;
+        require(stream.fee <= (streams * t.feeBps) / 10_000, "fee");
+        require(stream.free <= streams && stream.free <= t.uncovered, "free");
+        if (streams == 0) return;
         require(stream.duration <= RewardStream.LONGEST, "ends");
         require(stream.duration >= t.frame || stream.duration == RewardStream.LONGEST, "at least a frame");
         require(stream.dust < uint256(stream.duration) * RewardStream.UNIT, "dust");
-        if (t.totalEther != 0 && stream.duration < RewardStream.LONGEST)
-            require(
-                uint256(t.gross) * 365 days * 10_000 <= uint256(t.rateBps) * t.totalEther * stream.duration,
-                "not faster than the yearly rate"
-            );
+    }
+
+    function testFuzz_ExceedsTheYearlyRateOnlyToPayLossesBack(Terms memory t) public pure {
+        (RewardStream.Stream memory stream, , uint256 waiting) = _open(t);
+        uint256 streams = t.gross - waiting;
+        if (streams * 365 days * 10_000 > uint256(t.rateBps) * t.totalEther * stream.duration)
+            require(stream.free == streams && stream.duration == RewardStream.LONGEST, "faster than the yearly rate");
+    }
+
+    function testFuzz_KeepsBackNothingThatMayStream(Terms memory t) public pure {
+        (, , uint256 waiting) = _open(t);
+        if (waiting == 0) return;
+        uint256 streams = t.gross - waiting;
+        require(streams >= t.uncovered, "losses");
+        require((streams + 1) * 10_000 > uint256(t.rateBps) * t.totalEther * 10, "ten years of the yearly rate");
     }
 
     function testFuzz_NothingIsLostOrCreatedOnTheWay(Terms memory t, uint32 a, uint32 b) public pure {
-        (RewardStream.Stream memory stream, uint256 streamRate) = _open(t);
-        if (stream.duration == 0) return;
+        (RewardStream.Stream memory stream, uint256 streamRate, uint256 waiting) = _open(t);
+        uint256 streams = t.gross - waiting;
+        if (stream.duration == 0) {
+            require(streams == 0, "no time without a stream alone");
+            return;
+        }
         (uint256 early, uint256 late) = (a % (uint256(stream.duration) + 1), b % (uint256(stream.duration) + 1));
         if (early < late) (early, late) = (late, early); // seconds left
         uint256 netEarly = streamRate * RewardStream.UNIT * (stream.duration - early);
-        require(stream.locked(streamRate, early) + stream.feeUnlocked(early) + netEarly == t.gross, "identity");
+        require(stream.locked(streamRate, early) + stream.feeUnlocked(early) + netEarly == streams, "identity");
         require(stream.locked(streamRate, late) <= stream.locked(streamRate, early), "locked only falls");
         require(stream.feeUnlocked(late) >= stream.feeUnlocked(early), "fee only rises");
         require(stream.freeUnlocked(late) >= stream.freeUnlocked(early), "free only rises");
@@ -90,8 +112,14 @@ contract RewardStreamTest {
     function testFuzz_NoStreamLocksNothing(uint32 secondsLeft) public pure {
         RewardStream.Stream memory none;
         uint256 streamRate;
-        (none, streamRate) = RewardStream.open(0, 1, 1, 1, 100, 100);
+        uint256 waiting;
+        (none, streamRate, waiting) = RewardStream.open(0, 1, 1, 1, 100, 100);
         require(streamRate == 0 && none.locked(0, 0) == 0 && none.feeUnlocked(0) == 0 && none.duration == 0);
+        require(waiting == 0);
+        // a pool of nothing has nothing to measure a gain against: all waits
+        (none, streamRate, waiting) = RewardStream.open(7, 0, 0, 1, 5_000, 100);
+        require(streamRate == 0 && none.locked(0, 0) == 0 && none.feeUnlocked(0) == 0 && none.duration == 0);
+        require(waiting == 7);
         require(RewardStream.remaining(secondsLeft, uint256(secondsLeft) + 1) == 0);
         require(RewardStream.remaining(uint256(secondsLeft) + 7, secondsLeft) == 7);
     }

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { ZeroAddress } from "ethers";
 import {
   ERC1967Proxy__factory,
   RewardsVault__factory,
@@ -52,6 +53,9 @@ describe("WithdrawalVault", () => {
     await expect(vault.initialize(users[0]!)).to.be.revertedWithCustomError(vault, "InvalidInitialization");
     const code = await new WithdrawalVault__factory(users[0]).deploy(manager);
     await expect(code.initialize(users[0]!)).to.be.revertedWithCustomError(code, "InvalidInitialization");
+    await expect(
+      new ERC1967Proxy__factory(users[0]).deploy(code, code.interface.encodeFunctionData("initialize", [ZeroAddress])),
+    ).to.be.revertedWithCustomError(vault, "ZeroAddress");
     await expect(vault.connect(users[0]).upgradeToAndCall(code, "0x"))
       .to.be.revertedWithCustomError(vault, "AccessManagedUnauthorized")
       .withArgs(users[0]!.address);
