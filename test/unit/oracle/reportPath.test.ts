@@ -7,7 +7,8 @@ import { PoolManager__factory, ReportOracle__factory } from "../../../types/ethe
 import { type Connection, GENESIS_TIME, ground, wallet } from "../deploy/support.js";
 import { setBeaconRoot } from "./support.js";
 
-const FRAME_SECONDS = 8n * 12n;
+const SLOTS_PER_FRAME = 8n;
+const FRAME_SECONDS = SLOTS_PER_FRAME * 12n;
 
 describe("a report's way through the deployed pool", () => {
   let connection: Connection;
@@ -18,7 +19,11 @@ describe("a report's way through the deployed pool", () => {
   async function deployed() {
     const { ethers } = connection;
     const { input, deployer } = await ground(connection);
-    const parameters = parseParameters({ ...input, oracles: { ...input.oracles, quorum: 3 } });
+    const parameters = parseParameters({
+      ...input,
+      frames: { ...input.frames, slotsPerFrame: Number(SLOTS_PER_FRAME) },
+      oracles: { ...input.oracles, quorum: 3 },
+    });
     const { addresses } = await deployPool(deployer, parameters);
     const keeper = wallet("stranger").connect(ethers.provider);
     const oracle = ReportOracle__factory.connect(addresses.reportOracle, keeper);
@@ -56,7 +61,7 @@ describe("a report's way through the deployed pool", () => {
     await networkHelpers.time.increaseTo(end);
     await setBeaconRoot(provider, end, beaconBlockRoot);
     const message = {
-      ...{ version: 1n, refSlot: (frame + 1n) * 8n - 1n, beaconBlockRoot },
+      ...{ version: 1n, refSlot: (frame + 1n) * SLOTS_PER_FRAME - 1n, beaconBlockRoot },
       ...{ clBalance: 0n, openPenalties: 0n, withdrawnAtRef: 0n, exited: [] as bigint[] },
       ...values,
     };
