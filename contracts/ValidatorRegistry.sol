@@ -53,6 +53,8 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
     uint256 private constant MAX_ACCOUNTS = 32;
     uint256 private constant MAX_CLUSTERS = 64;
     uint256 private constant MAX_UNFUNDED = 20;
+    // what guardians fund before a cluster has shown that it works
+    uint256 private constant MAX_UNPROVEN = 2;
     // SSV nodes count owner nonces in 16 bits
     uint256 private constant NONCES = 65_536;
     uint256 private constant DEPOSIT = 32 ether;
@@ -187,6 +189,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         (uint256 accountId, uint256 burn) = (c.account, c.burnPerValidator);
         (address payable ssvAccount, uint256 firstNonce) = _consume($, clusterId, accountId, items);
         c.registered += uint32(count);
+        c.unfunded += uint32(count);
         $.validators += uint32(count);
         $.unfunded += uint32(count);
         $.totalBurnRate += (burn * count).toUint128();
@@ -208,7 +211,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         uint256 count = publicKeys.length;
         if (count == 0) revert EmptyList();
         if (depositSignatures.length != count) revert LengthMismatch();
-        _guardians.checkDeposit(clusterId, _depositsHash(publicKeys, depositSignatures), anchor, signatures);
+        _guardians.checkDeposit(clusterId, DepositData.approvalHash(publicKeys, depositSignatures), anchor, signatures);
         _markDeposited(clusterId, publicKeys);
 
         _poolManager.fundDeposits(count);
@@ -226,6 +229,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         for (uint256 i; i < count; ++i) {
             Validator storage v = _registered($, publicKeys[i]);
             v.status = Status.Discarded;
+            --$.clusters[v.cluster].unfunded;
             emit Discarded(v.cluster, v.id);
         }
         $.unfunded -= uint32(count);
@@ -295,13 +299,11 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         if (room == 0) return (0, 0);
         uint256 fewest = type(uint256).max;
         for (uint256 i = 1; i <= $.accountCount; ++i) {
-            (uint256 id, uint256 left) = _ready($, i);
-            if (id == 0) continue;
-            ClusterState storage c = $.clusters[id];
-            if (c.registered >= fewest) continue;
-            fewest = c.registered;
+            (uint256 id, uint256 most) = _ready($, i);
+            if (id == 0 || $.clusters[id].registered >= fewest) continue;
+            fewest = $.clusters[id].registered;
             clusterId = id;
-            count = Math.min(Math.min(left, c.cap - fewest), room);
+            count = Math.min(most, room);
         }
     }
 
@@ -393,6 +395,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
             ids[i] = v.id;
         }
         c.deposited += uint32(count);
+        c.unfunded -= uint32(count);
         $.unfunded -= uint32(count);
         emit Deposited(clusterId, ids);
     }
@@ -419,19 +422,26 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         if (registered + count > c.cap) revert ClusterFull(clusterId, c.cap);
         uint256 highest = _mostUnfunded();
         if ($.unfunded + count > highest) revert TooManyUnfunded($.unfunded + count, highest);
+        highest = _allowance(c.deposited);
+        if (c.unfunded + count > highest) revert TooManyUnfundedInCluster(clusterId, c.unfunded + count, highest);
         for (uint256 i = 1; i <= $.accountCount; ++i) {
             (uint256 id, ) = _ready($, i);
             if (id != 0 && $.clusters[id].registered < registered) revert NotSmallestCluster(clusterId, id);
         }
     }
 
-    /// Cluster of the next vetted batch of an account, if it may grow, and what is left of the batch; 0 if there is none.
-    function _ready(Layout storage $, uint256 accountId) private view returns (uint256 clusterId, uint256 left) {
+    /// Cluster of the next vetted batch of an account, if it may grow, and by how many of the batch; 0 if there is none.
+    function _ready(Layout storage $, uint256 accountId) private view returns (uint256 clusterId, uint256 most) {
         AccountState memory a = $.accounts[accountId];
         if (a.nextBatch == a.vetted) return (0, 0);
         Batch memory b = $.batches[accountId][a.nextBatch];
         ClusterState storage c = $.clusters[b.cluster];
-        if (c.active && c.registered < c.cap) return (b.cluster, b.left);
+        if (!c.active) return (0, 0);
+        most = Math.min(
+            Math.min(b.left, Math.saturatingSub(c.cap, c.registered)),
+            Math.saturatingSub(_allowance(c.deposited), c.unfunded)
+        );
+        if (most != 0) clusterId = b.cluster;
     }
 
     function _mostUnfunded() private view returns (uint256) {
@@ -453,6 +463,11 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         if (c.account == 0) revert UnknownCluster(clusterId);
     }
 
+    /// Unfunded validators that a cluster with so many funded ones may have; together clusters may have no more than `MAX_UNFUNDED`.
+    function _allowance(uint256 deposited) private pure returns (uint256) {
+        return Math.max(MAX_UNPROVEN, deposited);
+    }
+
     function _measure(
         uint256 clusterId,
         uint256 firstNonce,
@@ -465,19 +480,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         uint256 most = KeyQueue.mostPerBatch(operators);
         if (count > most) revert TooManyValidators(count, most);
         head = KeyQueue.chain(clusterId, firstNonce, data, stride);
-    }
-
-    /// What guardians approve: keccak256 over keccak256(pubkey || signature) of each.
-    function _depositsHash(bytes[] calldata publicKeys, bytes[] calldata signatures) private pure returns (bytes32) {
-        bytes32[] memory hashes = new bytes32[](publicKeys.length);
-        for (uint256 i; i < hashes.length; ++i) {
-            if (publicKeys[i].length != DepositData.PUBLIC_KEY_LENGTH) revert InvalidPublicKey(publicKeys[i].length);
-            if (signatures[i].length != DepositData.SIGNATURE_LENGTH) {
-                revert InvalidSignatureLength(signatures[i].length);
-            }
-            hashes[i] = keccak256(bytes.concat(publicKeys[i], signatures[i]));
-        }
-        return keccak256(abi.encodePacked(hashes));
     }
 
     function _checkOperatorIds(uint64[] calldata operatorIds) private pure {

@@ -44,6 +44,7 @@ struct ClusterState {
     bool requireDkg;
     uint32 cap; // most registered validators
     uint32 registered; // in SSV: unfunded and funded, not removed
+    uint32 unfunded; // registered, neither funded nor discarded
     uint32 deposited;
     uint64 burnPerValidator; // wei a block for one 32 ETH validator, as last synced
     uint64[] operatorIds;
@@ -150,10 +151,12 @@ interface IValidatorRegistry {
     error NotHeadOfQueue(uint256 account, uint256 batch);
     error ClusterNotActive(uint256 cluster);
     error ClusterFull(uint256 cluster, uint256 cap);
-    /// @notice Another active cluster with vetted keys has fewer validators.
+    /// @notice Another cluster that is ready, as `register` says, has fewer validators.
     error NotSmallestCluster(uint256 cluster, uint256 smaller);
     /// @notice Registered but unfunded validators are limited to what could be funded now, and to 20.
     error TooManyUnfunded(uint256 after_, uint256 highest);
+    /// @notice As many validators of one cluster may wait for funding as were funded in it so far, or 2.
+    error TooManyUnfundedInCluster(uint256 cluster, uint256 after_, uint256 highest);
     error PublicKeyUsed(bytes publicKey);
     error InvalidPublicKey(uint256 length);
     error InvalidSignatureLength(uint256 length);
@@ -194,9 +197,11 @@ interface IValidatorRegistry {
     function vet(uint256 account, uint256 batch, bytes[] calldata signatures) external;
 
     /// @notice Anyone. Registers the next validators of the queue of the cluster's account in SSV; the reserve pays their runway.
-    /// The cluster must be active, below its cap, and the one with the fewest validators among those whose account has it next in its
-    /// vetted queue. SSV's own errors pass through; a stale snapshot is `IncorrectClusterState`. A cluster that SSV refuses for good
-    /// (an operator left) holds up larger ones until it is retired or the guardians drop the queue.
+    /// The cluster must be ready, and have the fewest validators of all that are. Ready is a cluster that its account has next in its
+    /// vetted queue, that is active, below its cap, and that has fewer unfunded validators than `max(2, deposited)`: guardians
+    /// fund two until one of them attests, so a cluster that is new or fails must not use up what all may have unfunded. SSV's own errors
+    /// pass through; a stale snapshot is `IncorrectClusterState`. A ready cluster that SSV refuses for good (an operator left) holds up
+    /// larger ones until it is retired or the guardians drop the queue.
     /// @param snapshot the cluster as SSV's newest event shows it
     function register(uint256 cluster, QueueItems calldata items, Cluster calldata snapshot) external;
 
@@ -237,8 +242,8 @@ interface IValidatorRegistry {
     /// @notice Number of accounts, clusters, validators ever registered, and of those not yet funded or discarded.
     function counts() external view returns (uint256 accounts, uint256 clusters, uint256 validators, uint256 unfunded);
 
-    /// @notice Active cluster with the fewest validators that has vetted keys and room, and how many of its queue may be registered
-    /// now; (0, 0) when nothing is due. Cluster ids start at 1.
+    /// @notice Ready cluster (see `register`) with the fewest validators, and how many of its queue may be registered now; (0, 0) when
+    /// nothing is due. Cluster ids start at 1.
     function nextRegistration() external view returns (uint256 cluster, uint256 count);
 
     /// @notice Wei a block that all registered validators cost.

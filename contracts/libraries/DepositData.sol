@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IValidatorRegistry} from "../interfaces/IValidatorRegistry.sol";
+
 /// @title DepositData
 /// @notice `hash_tree_root` of the DepositData container (consensus-specs, phase0) for 32 ETH, as the deposit contract checks it.
 library DepositData {
-    uint256 internal constant PUBLIC_KEY_LENGTH = 48;
-    uint256 internal constant SIGNATURE_LENGTH = 96;
+    uint256 private constant PUBLIC_KEY_LENGTH = 48;
+    uint256 private constant SIGNATURE_LENGTH = 96;
 
     // 32e9 gwei as a little-endian uint64, zero-padded to a chunk
     bytes32 private constant AMOUNT = bytes32(bytes8(0x0040597307000000));
+
+    /// @notice What guardians approve: keccak256 over keccak256(pubkey || signature) of each. The caller checks that both lists are of one
+    /// length.
+    function approvalHash(bytes[] calldata publicKeys, bytes[] calldata signatures) internal pure returns (bytes32) {
+        bytes32[] memory hashes = new bytes32[](publicKeys.length);
+        for (uint256 i; i < hashes.length; ++i) {
+            (bytes calldata publicKey, bytes calldata signature) = (publicKeys[i], signatures[i]);
+            if (publicKey.length != PUBLIC_KEY_LENGTH) revert IValidatorRegistry.InvalidPublicKey(publicKey.length);
+            if (signature.length != SIGNATURE_LENGTH) {
+                revert IValidatorRegistry.InvalidSignatureLength(signature.length);
+            }
+            hashes[i] = keccak256(bytes.concat(publicKey, signature));
+        }
+        return keccak256(abi.encodePacked(hashes));
+    }
 
     /// @notice Root for a 48 byte public key and a 96 byte signature; the caller checks the lengths.
     function root(

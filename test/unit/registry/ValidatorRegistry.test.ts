@@ -503,10 +503,12 @@ describe("ValidatorRegistry", () => {
         cluster,
         1n,
       ]);
-      expect((await registry.cluster(cluster)).registered).to.equal(2n);
+      const { registered, unfunded, deposited } = await registry.cluster(cluster);
+      expect([registered, unfunded, deposited]).to.deep.equal([2n, 2n, 0n]);
       expect([...(await registry.counts())]).to.deep.equal([1n, 1n, 2n, 2n]);
       expect(await registry.totalBurnRate()).to.equal(2n * BURN_4);
 
+      await actions.deposit(cluster, batch.entries.slice(0, 2));
       await actions.register(batch, 2, 1);
       expect((await registry.validator(batch.entries[2]!.publicKey)).id).to.equal(3n);
       expect((await registry.account(1)).nextBatch).to.equal(1n);
@@ -527,11 +529,12 @@ describe("ValidatorRegistry", () => {
 
     it("refuses what is not next: out of order, left out, changed, longer, with another rest", async () => {
       const { registry, actions, cluster } = await loadCluster();
+      await actions.grow(cluster, 5);
       const batch = await actions.publishAndVet(cluster, entriesOf("order", 4));
       await actions.register(batch, 0, 1);
       const [, b, c, d] = batch.entries;
       const changed = entriesOf("changed", 4);
-      const take = (entries: typeof changed) => itemsOf({ ...batch, firstNonce: 1n, entries });
+      const take = (entries: typeof changed) => itemsOf({ ...batch, firstNonce: batch.firstNonce + 1n, entries });
       const good = itemsOf(batch, 1);
       for (const items of [
         itemsOf(batch, 2),
@@ -545,13 +548,13 @@ describe("ValidatorRegistry", () => {
         take([b!, { ...c!, signature: changed[0]!.signature }, d!]),
         take([b!, { ...c!, shares: changed[0]!.shares }, d!]),
         take([b!, { ...c!, shares: `${c!.shares}00` }, d!]),
-        { ...good, next: chainOf(cluster, 4n, [changed[0]!]) },
+        { ...good, next: chainOf(cluster, batch.firstNonce + 4n, [changed[0]!]) },
         { ...itemsOf(batch, 1, 2), next: good.next },
       ]) {
         // the items are complete in themselves: only their place in the queue is wrong
         await expect(registry.register(cluster, items, await actions.snapshot(cluster)))
           .to.be.revertedWithCustomError(registry, "NotHeadOfQueue")
-          .withArgs(1n, 0n);
+          .withArgs(1n, 1n);
       }
       await registry.register(cluster, good, await actions.snapshot(cluster));
       await actions.checkNonces();
@@ -624,6 +627,8 @@ describe("ValidatorRegistry", () => {
 
     it("leaves no more unfunded than 20, or than there is ether for", async () => {
       const { registry, actions, cluster, pool, deployer } = await loadCluster();
+      await actions.grow(cluster, 21);
+      await connection.networkHelpers.setStorageAt(pool.target as string, 0, toBeHex(1_000n * ETHER, 32));
       const batch = await actions.publishAndVet(cluster, entriesOf("unfunded", 23));
       await expect(actions.register(batch, 0, 21))
         .to.be.revertedWithCustomError(registry, "TooManyUnfunded")
@@ -647,6 +652,72 @@ describe("ValidatorRegistry", () => {
       await actions.checkNonces();
     });
 
+    it("leaves no more unfunded in a cluster than were funded in it, or 2", async () => {
+      const { registry, actions, cluster } = await loadCluster();
+      const batch = await actions.publishAndVet(cluster, entriesOf("allowance", 12));
+      const unfunded = async () => (await registry.cluster(cluster)).unfunded;
+      const refused = async (from: number, count: number, after: bigint, highest: bigint) =>
+        expect(actions.register(batch, from, count))
+          .to.be.revertedWithCustomError(registry, "TooManyUnfundedInCluster")
+          .withArgs(cluster, after, highest);
+      await refused(0, 3, 3n, 2n);
+      await actions.register(batch, 0, 2);
+      await refused(2, 1, 3n, 2n);
+      // discarded: no more is allowed, but the place is free
+      await actions.discard([batch.entries[0]!.publicKey]);
+      expect(await unfunded()).to.equal(1n);
+      await refused(2, 2, 3n, 2n);
+      await actions.register(batch, 2, 1);
+      await actions.deposit(cluster, batch.entries.slice(1, 3));
+      expect(await unfunded()).to.equal(0n);
+      await refused(3, 3, 3n, 2n);
+      await actions.register(batch, 3, 2);
+      // funded one by one: three are funded, one waits
+      await actions.deposit(cluster, batch.entries.slice(3, 4));
+      await refused(5, 3, 4n, 3n);
+      await actions.register(batch, 5, 2);
+      expect(await unfunded()).to.equal(3n);
+      expect((await registry.counts()).unfunded).to.equal(3n);
+      await actions.checkNonces();
+    });
+
+    it("counts what is discarded where it was registered", async () => {
+      const { registry, actions } = await load();
+      const [one, two] = [await actions.addCluster(), await actions.addCluster()];
+      const [a, b] = [
+        await actions.publishAndVet(one, entriesOf("a", 2)),
+        await actions.publishAndVet(two, entriesOf("b", 2)),
+      ];
+      await actions.register(a);
+      await actions.register(b);
+      await actions.discard([a, b, a].map(({ entries }, i) => entries[i >> 1]!.publicKey));
+      expect((await registry.cluster(one)).unfunded).to.equal(0n);
+      expect((await registry.cluster(two)).unfunded).to.equal(1n);
+      expect((await registry.counts()).unfunded).to.equal(1n);
+    });
+
+    it("goes on elsewhere while a new cluster waits for the guardians", async () => {
+      const { registry, actions, deployer, pool } = await load();
+      await deployer.sendTransaction({ to: pool, value: 1_000n * ETHER });
+      const old = await actions.addCluster();
+      await actions.grow(old, 30);
+      const more = await actions.publishAndVet(old, entriesOf("more", 20));
+      const fresh = await actions.addCluster();
+      const first = await actions.publishAndVet(fresh, entriesOf("first", 40));
+      const next = async () => [...(await registry.nextRegistration())];
+      expect(await next()).to.deep.equal([fresh, 2n]);
+      await expect(actions.register(more, 0, 1)).to.be.revertedWithCustomError(registry, "NotSmallestCluster");
+      await actions.register(first, 0, 2);
+      expect(await next()).to.deep.equal([old, 18n]);
+      await actions.register(more, 0, 18);
+      await actions.deposit(old, more.entries.slice(0, 18));
+      expect(await next()).to.deep.equal([old, 2n]);
+      // funded, the new one is first again
+      await actions.deposit(fresh, first.entries.slice(0, 2));
+      expect(await next()).to.deep.equal([fresh, 2n]);
+      await actions.checkNonces();
+    });
+
     it("fills the active cluster with the fewest validators that has vetted keys and room", async () => {
       const { registry, actions, governed, operatorIds } = await load();
       const [one, two, three] = [
@@ -659,11 +730,13 @@ describe("ValidatorRegistry", () => {
       await governed.addCluster(4, operatorIds.slice(0, 4), false, 9);
       const a = await actions.publishAndVet(one, entriesOf("a", 5));
       await actions.register(a, 0, 2);
+      await actions.deposit(one, a.entries.slice(0, 2));
       const b = await actions.publishAndVet(two, entriesOf("b", 5, 7));
       await expect(actions.register(a, 2, 1))
         .to.be.revertedWithCustomError(registry, "NotSmallestCluster")
         .withArgs(one, two);
       await actions.register(b, 0, 2);
+      await actions.deposit(two, b.entries.slice(0, 2));
       // equal: either
       await actions.register(a, 2, 1);
       await expect(actions.register(a, 3, 1)).to.be.revertedWithCustomError(registry, "NotSmallestCluster");
@@ -677,6 +750,7 @@ describe("ValidatorRegistry", () => {
       await actions.register(c, 0, 1);
       // full is no hindrance, nor is retired
       await actions.register(a, 3, 1);
+      await actions.deposit(one, a.entries.slice(2, 4));
       await governed.setCluster(two, false, 100);
       await actions.register(a, 4, 1);
       await actions.checkNonces();
@@ -725,7 +799,8 @@ describe("ValidatorRegistry", () => {
     });
 
     it("changes nothing when SSV refuses: a stranger's wei, a missing operator, a reserve that is empty", async () => {
-      const { registry, actions, cluster, ssv, stranger, operatorIds, reserve } = await loadRegistered();
+      const { registry, actions, cluster, ssv, stranger, operatorIds, reserve, ...on } = await loadRegistered();
+      await actions.deposit(cluster, on.batch.entries);
       const batch = await actions.publishAndVet(cluster, entriesOf("again", 2));
       const stale = await actions.snapshot(cluster);
       const { owner, operatorIds: ids } = await actions.owner(cluster);
@@ -757,35 +832,63 @@ describe("ValidatorRegistry", () => {
       const { registry, actions, pool, governed } = await load();
       const next = async () => [...(await registry.nextRegistration())];
       expect(await next()).to.deep.equal([0n, 0n]);
-      const [one, two] = [await actions.addCluster(4, { cap: 10 }), await actions.addCluster(4, { cap: 4 })];
+      const [one, two] = [await actions.addCluster(4, { cap: 30 }), await actions.addCluster(4, { cap: 6 })];
       const a = await actions.publish(one, entriesOf("a", 30));
       expect(await next()).to.deep.equal([0n, 0n]);
       await actions.vet(a);
-      expect(await next()).to.deep.equal([one, 10n]);
+      expect(await next()).to.deep.equal([one, 2n]);
       await actions.register(a, 0, 1);
+      expect(await next()).to.deep.equal([one, 1n]);
       const b = await actions.publishAndVet(two, entriesOf("b", 3));
-      expect(await next()).to.deep.equal([two, 3n]);
-      await actions.register(b);
-      // its batch is used up
-      expect(await next()).to.deep.equal([one, 9n]);
+      expect(await next()).to.deep.equal([two, 2n]);
+      await actions.register(b, 0, 2);
+      // may have no more unfunded
+      expect(await next()).to.deep.equal([one, 1n]);
+      await actions.register(a, 1, 1);
+      expect(await next()).to.deep.equal([0n, 0n]);
+      await actions.deposit(two, b.entries.slice(0, 2));
+      // what is left of its batch
+      expect(await next()).to.deep.equal([two, 1n]);
+      await actions.register(b, 2, 1);
+      expect(await next()).to.deep.equal([0n, 0n]);
+      await actions.deposit(one, a.entries.slice(0, 2));
+      expect(await next()).to.deep.equal([one, 2n]);
       const c = await actions.publishAndVet(two, entriesOf("c", 9));
-      expect(await next()).to.deep.equal([one, 9n]);
-      await actions.register(a, 1, 3);
+      expect(await next()).to.deep.equal([one, 2n]);
+      await actions.register(a, 2, 2);
+      await actions.deposit(one, a.entries.slice(2, 4));
       expect(await next()).to.deep.equal([two, 1n]);
       await actions.register(c, 0, 1);
-      // full
-      expect(await next()).to.deep.equal([one, 6n]);
-      await connection.networkHelpers.setStorageAt(pool.target as string, 0, toBeHex(10n * 32n * ETHER, 32));
-      expect(await next()).to.deep.equal([one, 2n]);
-      await connection.networkHelpers.setStorageAt(pool.target as string, 0, toBeHex(7n * 32n * ETHER, 32));
+      await actions.deposit(two, [b.entries[2]!, c.entries[0]!]);
+      expect(await next()).to.deep.equal([one, 4n]);
+      await actions.register(a, 4, 4);
+      // room for two
+      expect(await next()).to.deep.equal([two, 2n]);
+      await actions.register(c, 1, 2);
+      // full, though two keys more could wait
       expect(await next()).to.deep.equal([0n, 0n]);
+      await actions.deposit(one, a.entries.slice(4, 8));
+      expect(await next()).to.deep.equal([one, 8n]);
+      for (const [validators, count] of [
+        [10n, 8n],
+        [5n, 3n],
+        [2n, 0n],
+        [1n, 0n],
+      ] as const) {
+        const held = toBeHex(validators * 32n * ETHER, 32);
+        await connection.networkHelpers.setStorageAt(pool.target as string, 0, held);
+        expect(await next()).to.deep.equal(count === 0n ? [0n, 0n] : [one, count]);
+      }
       await connection.networkHelpers.setStorageAt(pool.target as string, 0, toBeHex(1_000n * ETHER, 32));
-      await governed.setCluster(one, false, 10);
+      await governed.setCluster(one, false, 30);
+      expect(await next()).to.deep.equal([0n, 0n]);
+      await governed.setCluster(one, true, 7);
       expect(await next()).to.deep.equal([0n, 0n]);
       await governed.setCluster(one, true, 1_000);
-      expect(await next()).to.deep.equal([one, 12n]);
-      await actions.register(a, 4, 12);
+      expect(await next()).to.deep.equal([one, 8n]);
+      await actions.register(a, 8, 8);
       expect(await next()).to.deep.equal([0n, 0n]);
+      await actions.checkNonces();
     });
   });
 
@@ -1030,15 +1133,15 @@ describe("ValidatorRegistry", () => {
       await expect(actions.dropQueue(1n)).to.emit(registry, "QueueDropped").withArgs(1n, 1n, 4n);
       const { nonce, queued, nextBatch, batches, vetted } = await registry.account(1);
       expect([nonce, queued, nextBatch, batches, vetted]).to.deep.equal([1n, 0n, 2n, 2n, 2n]);
-      await expect(actions.register(first, 1)).to.be.revertedWithCustomError(registry, "NothingVetted");
+      await expect(actions.register(first, 1, 1)).to.be.revertedWithCustomError(registry, "NothingVetted");
       await expect(actions.vet(second)).to.be.revertedWithCustomError(registry, "NothingToVet");
       await expect(actions.dropQueue(1n)).to.be.revertedWithCustomError(registry, "QueueEmpty").withArgs(1n);
 
       const again = await actions.publishAndVet(cluster, [...first.entries.slice(1), ...second.entries]);
       expect([again.batch, again.firstNonce]).to.deep.equal([2n, 1n]);
       // what was signed for the dropped queue says nothing about the new one
-      await expect(actions.register(first, 1)).to.be.revertedWithCustomError(registry, "NotHeadOfQueue");
-      await actions.register(again);
+      await expect(actions.register(first, 1, 1)).to.be.revertedWithCustomError(registry, "NotHeadOfQueue");
+      await actions.register(again, 0, 1);
       await actions.checkNonces();
     });
 
@@ -1070,7 +1173,7 @@ describe("ValidatorRegistry", () => {
 
   describe("markExited", () => {
     it("marks ids once, skips unknown ones, for the ReportOracle only", async () => {
-      const { registry, reportOracle, stranger, actions, cluster } = await loadRegistered();
+      const { registry, reportOracle, stranger, actions, cluster, batch } = await loadRegistered();
       await expect(registry.connect(stranger).markExited([1]))
         .to.be.revertedWithCustomError(registry, "NotAuthorized")
         .withArgs(stranger.address, reportOracle.address);
@@ -1092,6 +1195,7 @@ describe("ValidatorRegistry", () => {
         expect(await registry.isExited(id)).to.equal(is);
       }
       // ids that come later are not marked yet
+      await actions.deposit(cluster, batch.entries);
       await actions.register(await actions.publishAndVet(cluster, entriesOf("third", 1)));
       expect(await registry.isExited(3)).to.be.false;
       expect(await exited([3])).to.deep.equal([3n]);

@@ -81,23 +81,38 @@ class Model {
     return BigInt([...this.status.values()].filter(({ status }) => status === "registered").length);
   }
 
+  /** Validators of a cluster in a status. */
+  count(cluster: bigint, wanted: "registered" | "deposited"): number {
+    return [...this.status.values()].filter(({ status, cluster: c }) => status === wanted && c === cluster).length;
+  }
+
+  /** How many more a cluster may have, apart from what the pool can fund. */
+  room({ id, registered }: { id: bigint; registered: number }): number {
+    const unfunded = this.count(id, "registered");
+    return Math.min(CAP - registered, Math.max(2, this.count(id, "deposited")) - unfunded);
+  }
+
+  /** Clusters with vetted keys and room. */
+  ready() {
+    const heads = [...this.queues.values()].map(([head]) => head).filter((head) => head?.vetted === true);
+    return this.clusters.filter((c) => this.room(c) > 0 && heads.some((head) => head!.batch.cluster === c.id));
+  }
+
   /** Place in `clusters` of what would be registered next, if anything. */
   next(): number | undefined {
-    const heads = [...this.queues.values()].map(([head]) => head).filter((head) => head?.vetted === true);
-    const ready = this.clusters.filter(({ id }) => heads.some((head) => head!.batch.cluster === id));
-    const fewest = ready.toSorted((a, b) => a.registered - b.registered).find(({ registered }) => registered < CAP);
+    const [fewest] = this.ready().toSorted((a, b) => a.registered - b.registered);
     return fewest === undefined ? undefined : this.clusters.indexOf(fewest);
+  }
+
+  /** How many the pool can fund, apart from what a cluster may have. */
+  fundable(): bigint {
+    return (this.buffered < 20n ? this.buffered : 20n) - this.unfunded();
   }
 
   mayRegister(cluster: bigint, count: number): boolean {
     const own = this.clusters.find(({ id }) => id === cluster)!;
-    const limit = this.buffered < 20n ? this.buffered : 20n;
-    const smaller = [...this.queues.values()]
-      .map(([head]) => head)
-      .filter((head) => head?.vetted === true)
-      .map((head) => this.clusters.find(({ id }) => id === head!.batch.cluster)!)
-      .some(({ registered }) => registered < CAP && registered < own.registered);
-    return own.registered + count <= CAP && this.unfunded() + BigInt(count) <= limit && !smaller;
+    const smaller = this.ready().some(({ registered }) => registered < own.registered);
+    return count <= this.room(own) && BigInt(count) <= this.fundable() && !smaller;
   }
 }
 
@@ -321,8 +336,22 @@ describe("the life of validators", () => {
     expect(await provider.getBalance(registry)).to.equal(0n);
     const [, , validators, unfunded] = await registry.counts();
     expect([validators, unfunded]).to.deep.equal([BigInt(registeredKeys.length), model.unfunded()]);
+    for (const { id, registered } of model.clusters) {
+      const cluster = await registry.cluster(id);
+      expect([cluster.registered, cluster.unfunded, cluster.deposited]).to.deep.equal([
+        BigInt(registered),
+        BigInt(model.count(id, "registered")),
+        BigInt(model.count(id, "deposited")),
+      ]);
+    }
+    // it finds what may be registered, and all of it, whenever there is any
     const [next, most] = await registry.nextRegistration();
-    if (next !== 0n) expect(model.mayRegister(next, Number(most))).to.be.true;
+    expect(next !== 0n).to.equal(model.fundable() > 0n && model.next() !== undefined);
+    if (next !== 0n) {
+      expect(model.mayRegister(next, Number(most))).to.be.true;
+      const left = [...model.queues.values()].find(([head]) => head?.batch.cluster === next)![0]!.left.length;
+      expect(Number(most) === left || !model.mayRegister(next, Number(most) + 1)).to.be.true;
+    }
   }
 
   let startBlock = 0;

@@ -343,6 +343,18 @@ export class Actions {
     );
   }
 
+  /** Registers and deposits `count` validators of a cluster, as many at a time as it may have unfunded. */
+  async grow(cluster: bigint, count: number): Promise<PublishedBatch> {
+    const batch = await this.publishAndVet(cluster, entriesOf(`grown ${cluster}`, count));
+    for (let done = 0; done < count;) {
+      const some = Math.min(Math.max(2, done), 20, count - done);
+      await this.register(batch, done, some);
+      await this.deposit(cluster, batch.entries.slice(done, done + some));
+      done += some;
+    }
+    return batch;
+  }
+
   async discardSignatures(publicKeys: readonly string[]): Promise<string[]> {
     const approvalEpoch = await this.#on.guardians.approvalEpoch();
     return this.#on.keys.sign("Discard", { keysHash: keysHash(publicKeys), approvalEpoch });
