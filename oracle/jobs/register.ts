@@ -8,8 +8,8 @@ export interface RegisterSnapshot {
   /** the registry's own choice: cluster and how many; count 0 when nothing is due */
   readonly next: { readonly cluster: number; readonly count: number };
   readonly registry: RegistryView;
-  /** wei the reserve holds, and what one registration costs it */
-  readonly reserveWei: bigint;
+  /** what the reserve may spend on registrations, and what one costs it */
+  readonly spendableWei: bigint;
   readonly costWei: bigint;
 }
 
@@ -21,12 +21,12 @@ export interface RegisterPlan {
 }
 
 /** As many as the registry allows and the reserve can pay for. */
-export function planRegister({ next, registry, reserveWei, costWei }: RegisterSnapshot): RegisterPlan | null {
+export function planRegister({ next, registry, spendableWei, costWei }: RegisterSnapshot): RegisterPlan | null {
   const cluster = registry.clusters.get(next.cluster);
   if (next.count === 0 || cluster === undefined) return null;
   const batch = registry.accounts.get(cluster.account)?.queue[0];
   if (batch?.vetted !== true || batch.cluster !== next.cluster) return null;
-  const affordable = costWei === 0n ? next.count : Number(reserveWei / costWei);
+  const affordable = costWei === 0n ? next.count : Number(spendableWei / costWei);
   const left = remaining(batch);
   const entries = left.slice(0, Math.min(next.count, affordable));
   if (entries.length === 0) return null;

@@ -1,14 +1,16 @@
 import type { ClusterFunds } from "../execution/chain.js";
 import type { PoolContracts } from "../execution/contracts.js";
 import type { ClusterView } from "../execution/registryView.js";
-import { runwayBlocks, type Cluster } from "../ssv/cluster.js";
+import { collateralWei, runwayBlocks, type Cluster } from "../ssv/cluster.js";
 import type { Action } from "./job.js";
 
 export interface TopUpSnapshot {
   readonly cluster: ClusterView;
   readonly snapshot: Cluster;
   readonly funds: ClusterFunds;
+  /** the reserve's marks */
   readonly lowBlocks: bigint;
+  readonly targetBlocks: bigint;
   readonly reserveWei: bigint;
 }
 
@@ -16,14 +18,27 @@ export interface TopUpPlan {
   readonly cluster: number;
   readonly snapshot: Cluster;
   readonly runway: bigint;
+  /** up to the reserve's target; it may have less */
+  readonly missingWei: bigint;
 }
 
 /** A cluster whose runway fell below the reserve's low mark, while the reserve has anything. */
-export function planTopUp({ cluster, snapshot, funds, lowBlocks, reserveWei }: TopUpSnapshot): TopUpPlan | null {
+export function planTopUp(situation: TopUpSnapshot): TopUpPlan | null {
+  const { cluster, snapshot, funds, lowBlocks, targetBlocks, reserveWei } = situation;
   if (snapshot.validatorCount === 0n || funds.isLiquidated || reserveWei === 0n) return null;
   const runway = runwayBlocks(funds);
   if (runway === null || runway >= lowBlocks) return null;
-  return { cluster: cluster.cluster, snapshot, runway };
+  const missingWei = collateralWei(funds) + funds.burnWeiPerBlock * targetBlocks - funds.balanceWei;
+  return { cluster: cluster.cluster, snapshot, runway, missingWei };
+}
+
+/**
+ * What new validators may cost: those that run come first, also when what the reserve has is too little for a top-up and none can
+ * be sent.
+ */
+export function spendableWei(reserveWei: bigint, topUps: readonly TopUpPlan[]): bigint {
+  const left = topUps.reduce((sum, { missingWei }) => sum - missingWei, reserveWei);
+  return left > 0n ? left : 0n;
 }
 
 export async function topUpAction(plan: TopUpPlan, { reserve }: PoolContracts): Promise<Action> {

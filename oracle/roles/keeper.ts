@@ -7,7 +7,8 @@ import type { Action } from "../jobs/job.js";
 import { planRegister, registerAction } from "../jobs/register.js";
 import { Sender } from "../jobs/sender.js";
 import { planReport, reportAction } from "../jobs/submitReport.js";
-import { planTopUp, topUpAction } from "../jobs/topUp.js";
+import { planSyncFees, syncFeesAction, type SyncFeesPlan } from "../jobs/syncFees.js";
+import { planTopUp, spendableWei, topUpAction, type TopUpPlan } from "../jobs/topUp.js";
 import { planVet, vetAction } from "../jobs/vet.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
@@ -70,13 +71,18 @@ export class KeeperRole {
     for (const action of await this.#due(view)) await this.#sender.send(action);
   }
 
+  /** In the order in which it is sent: the reserve's ETH is for the validators that run first, and new ones are paid by today's fees. */
   async #due(view: ChainView): Promise<Action[]> {
+    const { contracts } = this.#parts.chain;
+    const topUps = await this.#topUps(view);
+    const feeSyncs = await this.#feeSyncs(view);
     return [
       ...(await this.#reports(view)),
       ...(await this.#vettings(view)),
       ...(await this.#deposits(view)),
-      ...(await this.#registrations(view)),
-      ...(await this.#topUps(view)),
+      ...(await Promise.all(topUps.map((plan) => topUpAction(plan, contracts)))),
+      ...(await Promise.all(feeSyncs.map((plan) => syncFeesAction(plan, contracts)))),
+      ...(await this.#registrations(view, topUps, feeSyncs)),
     ];
   }
 
@@ -132,7 +138,12 @@ export class KeeperRole {
     return plan === null ? [] : [await depositAction(plan, chain.contracts)];
   }
 
-  async #registrations(view: ChainView): Promise<Action[]> {
+  /** @param topUps and feeSyncs: sent before it */
+  async #registrations(
+    view: ChainView,
+    topUps: readonly TopUpPlan[],
+    feeSyncs: readonly SyncFeesPlan[],
+  ): Promise<Action[]> {
     const { chain, config, logger } = this.#parts;
     const { registry, reserve, ssvViews } = chain.contracts;
     const at = { blockTag: view.head.hash };
@@ -146,12 +157,13 @@ export class KeeperRole {
       });
       return [];
     }
-    const { burnPerValidator } = await registry.cluster(next.cluster, at);
+    const synced = feeSyncs.find((plan) => plan.cluster === cluster.cluster);
+    const burnWei = synced?.burnPerValidatorWei ?? (await registry.cluster(next.cluster, at)).burnPerValidator;
     const plan = planRegister({
       next: { cluster: Number(next.cluster), count: Number(next.count) },
       registry: view.registry,
-      reserveWei,
-      costWei: await reserve.registrationCost(burnPerValidator, 1, at),
+      spendableWei: spendableWei(reserveWei, topUps),
+      costWei: await reserve.registrationCost(burnWei, 1, at),
     });
     if (plan === null) {
       this.#once(`reserve:${reserveWei}`, () => {
@@ -166,14 +178,32 @@ export class KeeperRole {
     return snapshot === null ? [] : [await registerAction(plan, snapshot, chain.contracts)];
   }
 
-  async #topUps(view: ChainView): Promise<Action[]> {
+  async #feeSyncs({ head, registry: { clusters } }: ChainView): Promise<SyncFeesPlan[]> {
+    const { registry, ssvViews } = this.#parts.chain.contracts;
+    const at = { blockTag: head.hash };
+    const all = [...clusters.values()];
+    const operatorIds = [...new Set(all.flatMap((cluster) => cluster.operatorIds))];
+    const [networkFeeWei, operatorFeesWei, states] = await Promise.all([
+      ssvViews.getNetworkFee(at),
+      Promise.all(operatorIds.map(async (id) => [id, await ssvViews.getOperatorFee(id, at)] as const)),
+      Promise.all(
+        all.map(async ({ cluster, operatorIds }) => {
+          const { burnPerValidator } = await registry.cluster(cluster, at);
+          return { cluster, operatorIds, burnPerValidatorWei: burnPerValidator };
+        }),
+      ),
+    ]);
+    return planSyncFees({ networkFeeWei, operatorFeesWei: new Map(operatorFeesWei), clusters: states });
+  }
+
+  async #topUps(view: ChainView): Promise<TopUpPlan[]> {
     const { chain, metrics, logger } = this.#parts;
     const at = { blockTag: view.head.hash };
-    const [{ lowBlocks }, reserveWei] = await Promise.all([
+    const [{ lowBlocks, targetBlocks }, reserveWei] = await Promise.all([
       chain.contracts.reserve.runway(at),
       chain.contracts.reserve.balance(at),
     ]);
-    const actions: Action[] = [];
+    const plans: TopUpPlan[] = [];
     for (const cluster of view.registry.clusters.values()) {
       const snapshot = await this.#snapshot(view, cluster.cluster);
       if (snapshot === null || snapshot.validatorCount === 0n) continue;
@@ -190,10 +220,10 @@ export class KeeperRole {
       }
       const runway = runwayBlocks(funds);
       if (runway !== null) metrics.clusterRunway.set({ cluster: cluster.cluster }, Number(runway));
-      const plan = planTopUp({ cluster, snapshot, funds, lowBlocks, reserveWei });
-      if (plan !== null) actions.push(await topUpAction(plan, chain.contracts));
+      const plan = planTopUp({ cluster, snapshot, funds, lowBlocks, targetBlocks, reserveWei });
+      if (plan !== null) plans.push(plan);
     }
-    return actions;
+    return plans;
   }
 
   #once(key: string, say: () => void): void {

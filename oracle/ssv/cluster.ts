@@ -66,11 +66,20 @@ export interface RunwayTerms {
   readonly minimumCollateralWei: bigint;
 }
 
+/** What a cluster must hold not to be liquidated. */
+export function collateralWei({
+  burnWeiPerBlock,
+  liquidationThresholdBlocks,
+  minimumCollateralWei,
+}: Omit<RunwayTerms, "balanceWei">): bigint {
+  const threshold = liquidationThresholdBlocks * burnWeiPerBlock;
+  return threshold > minimumCollateralWei ? threshold : minimumCollateralWei;
+}
+
 /** Blocks until anyone may liquidate the cluster; null when it costs nothing. */
 export function runwayBlocks(terms: RunwayTerms): bigint | null {
-  const { balanceWei, burnWeiPerBlock, liquidationThresholdBlocks, minimumCollateralWei } = terms;
+  const { balanceWei, burnWeiPerBlock } = terms;
   if (burnWeiPerBlock === 0n) return null;
-  const threshold = liquidationThresholdBlocks * burnWeiPerBlock;
-  const kept = threshold > minimumCollateralWei ? threshold : minimumCollateralWei;
+  const kept = collateralWei(terms);
   return balanceWei <= kept ? 0n : (balanceWei - kept) / burnWeiPerBlock;
 }

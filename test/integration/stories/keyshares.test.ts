@@ -69,7 +69,7 @@ const proofsData = (proofs: readonly DkgProof[][]): string => hexlify(toUtf8Byte
 describe("stories: KeyShares", () => {
   let pool: LocalPool;
   let log: LogRecord[];
-  let clusters: Record<"wrongNonce" | "spoiled" | "undecryptable" | "proven", LocalCluster>;
+  let clusters: Record<"wrongNonce" | "spoiled" | "replacedKey" | "undecryptable" | "proven", LocalCluster>;
 
   let wrongNonce: string;
   let exchanged: KnownValidator;
@@ -111,6 +111,7 @@ describe("stories: KeyShares", () => {
     clusters = {
       wrongNonce: first,
       spoiled: await pool.addCluster(operators),
+      replacedKey: await pool.addCluster(operators),
       undecryptable: await pool.addCluster(operators),
       proven: await pool.addCluster(operators, { requireDkg: true }),
     };
@@ -127,10 +128,10 @@ describe("stories: KeyShares", () => {
     wrongNonce = prepared.publicKey;
     await pool.publish(clusters.wrongNonce, [prepared]);
 
-    const { spoiled } = clusters;
+    const { spoiled, replacedKey } = clusters;
     exchanged = await knownValidator(pool, spoiled, 0n);
     crossed = await knownValidator(pool, spoiled, 1n);
-    replaced = await knownValidator(pool, spoiled, 2n);
+    replaced = await knownValidator(pool, replacedKey, 0n);
     const [, ...otherKeys] = replaced.shares.sharePublicKeys;
     await pool.publish(spoiled, [
       // octets of two operators changed places: neither can decrypt what it got
@@ -145,6 +146,8 @@ describe("stories: KeyShares", () => {
         sharePublicKeys: swapped(crossed.shares.sharePublicKeys),
         encryptedShares: encryptShares(spoiled, swapped(crossed.secretShares)),
       }),
+    ]);
+    await pool.publish(replacedKey, [
       // a point of the curve, and not this operator's
       withShares(replaced, { ...replaced.shares, sharePublicKeys: [publicKeyOf(replaced.secretKey), ...otherKeys] }),
     ]);
@@ -160,7 +163,7 @@ describe("stories: KeyShares", () => {
       expect(reasons(entry.publicKey)).to.deep.equal(["SharesNotOnPolynomial"]);
     }
     await pool.devnet.advanceEpochs(1);
-    for (const cluster of [clusters.wrongNonce, spoiled]) {
+    for (const cluster of [clusters.wrongNonce, spoiled, replacedKey]) {
       expect(await isVetted(cluster)).to.equal(false);
       expect(await registered(cluster)).to.equal(0n);
     }
@@ -202,6 +205,7 @@ describe("stories: KeyShares", () => {
     before(async () => {
       await forceVetting(pool, clusters.wrongNonce, 0n);
       await forceVetting(pool, clusters.spoiled, 0n);
+      await forceVetting(pool, clusters.replacedKey, 0n);
       const bad = await Promise.all([0n, 1n, 2n].map((nonce) => knownValidator(pool, clusters.undecryptable, nonce)));
       undecryptable = bad.map(withoutCiphertexts);
       await pool.publish(clusters.undecryptable, undecryptable);
@@ -213,7 +217,8 @@ describe("stories: KeyShares", () => {
       for (const { secretKey } of [exchanged, crossed]) {
         await sendDeposit(pool, pool.user(8), { secretKey, withdrawalCredentials, ether: 32n });
       }
-      await pool.devnet.advanceUntil(async () => (await registered(clusters.spoiled)) === 3n, 20);
+      await pool.devnet.advanceUntil(async () => (await registered(clusters.spoiled)) === 2n, 20);
+      await pool.devnet.advanceUntil(async () => (await registered(clusters.replacedKey)) === 1n, 20);
     });
 
     it("for a wrong nonce: registered, run by no operator, never funded by the guardians", async () => {
@@ -240,16 +245,22 @@ describe("stories: KeyShares", () => {
         expect(performed).to.equal(0);
         expect(missed).to.be.at.least(2);
       }
-      const decrypted = ({ entry }: KnownValidator): string[] => handled(entry.publicKey, clusters.spoiled);
+      const decrypted = ({ entry }: KnownValidator, cluster = clusters.spoiled): string[] =>
+        handled(entry.publicKey, cluster);
       expect(decrypted(exchanged)).to.have.members(["ShareDecryption", "ShareDecryption", "accepted", "accepted"]);
       expect(decrypted(crossed)).to.deep.equal(Array(4).fill("accepted"));
       // one bad share of four is within what a cluster tolerates, and still not what was promised
-      expect(decrypted(replaced)).to.have.members(["ShareDecryption", "accepted", "accepted", "accepted"]);
+      expect(decrypted(replaced, clusters.replacedKey)).to.have.members([
+        "ShareDecryption",
+        "accepted",
+        "accepted",
+        "accepted",
+      ]);
 
       const stranger = { ether: 32n, withdrawalCredentials: await registry.withdrawalCredentials() };
       for (const key of keys) expect(await depositsFor(pool, key)).to.deep.equal([stranger]);
       expect(await depositsFor(pool, replaced.entry.publicKey)).to.deep.equal([]);
-      expect(await deposited(clusters.spoiled)).to.equal(0n);
+      for (const cluster of [clusters.spoiled, clusters.replacedKey]) expect(await deposited(cluster)).to.equal(0n);
     });
 
     /*

@@ -4,7 +4,8 @@ import { chainHead, type RegistryView } from "../../../oracle/execution/registry
 import { planDeposit, type DepositSnapshot } from "../../../oracle/jobs/deposit.js";
 import { planRegister } from "../../../oracle/jobs/register.js";
 import { planReport } from "../../../oracle/jobs/submitReport.js";
-import { planTopUp } from "../../../oracle/jobs/topUp.js";
+import { planSyncFees } from "../../../oracle/jobs/syncFees.js";
+import { planTopUp, spendableWei } from "../../../oracle/jobs/topUp.js";
 import { planVet } from "../../../oracle/jobs/vet.js";
 import { decideReport, registryKeysAt, type ReportSituation } from "../../../oracle/roles/oracle.js";
 import {
@@ -123,7 +124,7 @@ describe("what is due", () => {
     const base = {
       next: { cluster: 1, count: 3 },
       registry: story.view().registry,
-      reserveWei: 100n,
+      spendableWei: 100n,
       costWei: 10n,
     };
     const entries = base.registry.accounts.get(1)!.queue[0]!.entries;
@@ -136,8 +137,8 @@ describe("what is due", () => {
       expect(BigInt(whole.next)).to.equal(0n);
     });
     it("takes no more than the reserve can pay", () => {
-      expect(planRegister({ ...base, reserveWei: 29n })!.entries).to.have.length(2);
-      expect(planRegister({ ...base, reserveWei: 9n })).to.equal(null);
+      expect(planRegister({ ...base, spendableWei: 29n })!.entries).to.have.length(2);
+      expect(planRegister({ ...base, spendableWei: 9n })).to.equal(null);
       expect(planRegister({ ...base, costWei: 0n })!.entries).to.have.length(3);
     });
     it("continues in the middle of a batch", () => {
@@ -214,10 +215,14 @@ describe("what is due", () => {
         minimumCollateralWei: 0n,
       },
       lowBlocks: 901n,
+      targetBlocks: 2_000n,
       reserveWei: 5n,
     };
     it("below the low mark", () => {
-      expect(planTopUp(base)).to.deep.equal({ cluster: 1, snapshot: base.snapshot, runway: 900n });
+      const plan = { cluster: 1, snapshot: base.snapshot, runway: 900n, missingWei: 1_100n };
+      expect(planTopUp(base)).to.deep.equal(plan);
+      const funds = { ...base.funds, burnWeiPerBlock: 2n, minimumCollateralWei: 700n };
+      expect(planTopUp({ ...base, funds })).to.deep.equal({ ...plan, runway: 150n, missingWei: 3_700n });
       expect(planTopUp({ ...base, lowBlocks: 900n })).to.equal(null);
     });
     it("not for an empty or liquidated cluster, one that costs nothing, or from an empty reserve", () => {
@@ -225,6 +230,47 @@ describe("what is due", () => {
       expect(planTopUp({ ...base, funds: { ...base.funds, isLiquidated: true } })).to.equal(null);
       expect(planTopUp({ ...base, funds: { ...base.funds, burnWeiPerBlock: 0n } })).to.equal(null);
       expect(planTopUp({ ...base, reserveWei: 0n })).to.equal(null);
+    });
+    it("comes before registrations, which get what is left, also when it is too little for the cluster that needs it", () => {
+      const topUp = planTopUp(base)!;
+      const story = new Story().publish(validators).vet();
+      const register = (reserveWei: bigint, topUps = [topUp]) =>
+        planRegister({
+          next: { cluster: 1, count: 3 },
+          registry: story.view().registry,
+          spendableWei: spendableWei(reserveWei, topUps),
+          costWei: 10n,
+        })?.entries.length ?? 0;
+      expect(register(1_129n)).to.equal(2);
+      expect(register(1_109n)).to.equal(0);
+      expect(register(1_099n)).to.equal(0);
+      expect(register(2_229n, [topUp, { ...topUp, cluster: 2 }])).to.equal(2);
+      expect(register(29n, [])).to.equal(2);
+    });
+  });
+
+  describe("sync-fees", () => {
+    const operatorFeesWei = new Map([1n, 2n, 3n, 4n, 5n].map((id) => [id, 10n * id]));
+    const cluster = (id: number, operatorIds: readonly bigint[], burnPerValidatorWei: bigint) => ({
+      cluster: id,
+      operatorIds,
+      burnPerValidatorWei,
+    });
+    const clusters = [cluster(1, [1n, 2n, 3n, 4n], 107n), cluster(2, [2n, 3n, 4n, 5n], 147n)];
+    const base = { networkFeeWei: 7n, operatorFeesWei, clusters };
+    it("of each cluster whose fees the registry does not have", () => {
+      expect(planSyncFees(base)).to.deep.equal([]);
+      expect(planSyncFees({ ...base, operatorFeesWei: new Map([...operatorFeesWei, [5n, 51n]]) })).to.deep.equal([
+        { cluster: 2, burnPerValidatorWei: 148n },
+      ]);
+      // one that left costs nothing
+      expect(planSyncFees({ ...base, operatorFeesWei: new Map([...operatorFeesWei, [1n, 0n]]) })).to.deep.equal([
+        { cluster: 1, burnPerValidatorWei: 97n },
+      ]);
+      expect(planSyncFees({ ...base, networkFeeWei: 6n })).to.deep.equal([
+        { cluster: 1, burnPerValidatorWei: 106n },
+        { cluster: 2, burnPerValidatorWei: 146n },
+      ]);
     });
   });
 });
