@@ -72,11 +72,13 @@ describe("stories: deposits by strangers", () => {
     const { publicKey } = leaked!.entry;
     expect(await statusOf(pool, publicKey)).to.equal(Status.Registered);
     expect(await depositsFor(pool, publicKey)).to.deep.equal([{ ether: 1n, withdrawalCredentials: foreign }]);
-    const [alert, ...others] = alerts(publicKey);
+    // once for the deposit, once for the validator that it became
+    const [deposited, validator, ...others] = alerts(publicKey);
     expect(others).to.deep.equal([]);
-    expect(alert?.reason).to.equal("ForeignDeposit");
-    expect(alert?.msg).to.include(`1000000000 gwei were deposited for the key under ${foreign}`);
-    expect(await metric(guardian.service.url, "pooleth_alerts_total", { reason: "ForeignDeposit" })).to.equal(1);
+    expect([deposited?.reason, validator?.reason]).to.deep.equal(["ForeignDeposit", "ForeignDeposit"]);
+    expect(deposited?.msg).to.include(`1000000000 gwei were deposited for the key under ${foreign}`);
+    expect(validator?.msg).to.include(`The key is a validator under ${foreign}`);
+    expect(await metric(guardian.service.url, "pooleth_alerts_total", { reason: "ForeignDeposit" })).to.equal(2);
     await expectNothingLost();
   });
 
