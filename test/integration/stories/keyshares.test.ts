@@ -274,7 +274,8 @@ describe("stories: KeyShares", () => {
       expect(await registered(clusters.undecryptable)).to.equal(3n);
       await devnet.advanceUntil(() => isActive(first) && isActive(second), 160);
       const isHeld = ({ reason, msg }: LogRecord): boolean =>
-        reason === "UnprovenLimit" && /Of the 2 active validators of cluster \d+ 0 attest; 2 are funded\.$/.test(msg);
+        reason === "ParticipationLow" &&
+        /Of the 2 active validators of cluster \d+ 0 attest; 2 are funded\.$/.test(msg);
       await devnet.advanceUntil(() => log.some(isHeld), 64);
       await devnet.advanceEpochs(1);
       for (const key of [first, second]) {
