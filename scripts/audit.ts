@@ -198,7 +198,7 @@ export class Auditor {
       const outcome = model.report({
         frame: big(accepted, "frame"),
         refSlot,
-        clBalanceWei: truth.clBalanceWei,
+        clBalanceWei: big(accepted, "clBalance"), // as reported: one wrong figure is one difference
         openPenaltiesWei,
         withdrawnAtRefWei,
       });

@@ -1,12 +1,12 @@
 import { expect } from "chai";
-import axios from "axios";
 import { committeeKey, SLOTS_PER_FRAME, type RunningService } from "../../../devnet/pool.js";
-import { messageToJson, sign, type Report } from "../../../oracle/signatures/messages.js";
+import type { Report } from "../../../oracle/signatures/messages.js";
 import { startLyingNode, type LyingNode } from "./lyingNode.js";
 import {
   activate,
   eth,
   expectNoDifference,
+  falseReport,
   metric,
   nextReport,
   openStory,
@@ -41,31 +41,8 @@ describe("lies", () => {
   });
   after(() => story.pool.close());
 
-  /** A report about the frame that can be reported now, well signed by the third member, with an ETH too much. */
-  async function pushFalseReport(): Promise<Report> {
-    const { pool, auditor } = story;
-    const { reportOracle, guardians } = pool.deployment.addresses;
-    const { refSlot, beaconBlockRoot } = await pool.reportOracle.reportable();
-    const { clBalanceWei, vaultWei, sweptWei } = auditor.truthAt(Number(refSlot));
-    const message: Report = {
-      version: 1,
-      refSlot: Number(refSlot),
-      beaconBlockRoot,
-      clBalance: clBalanceWei + eth("1"),
-      openPenalties: 0n,
-      withdrawnAtRef: vaultWei + sweptWei,
-      exited: [],
-    };
-    const domains = { chainId: pool.devnet.chainId, reportOracle, guardians };
-    const signed = await sign({ kind: "report", message }, domains, committeeKey("oracle", LIAR));
-    const { data } = await axios.post<unknown>(
-      new URL("/v1/signatures", keeper.service.url).href,
-      messageToJson({ messages: [signed] }),
-      { headers: { "content-type": "application/json" } },
-    );
-    expect(data).to.deep.equal({ results: ["Kept"] });
-    return message;
-  }
+  /** The third member's report about the frame that can be reported now, with an ETH too much. */
+  const pushFalseReport = (): Promise<Report> => falseReport(story, keeper, [LIAR], eth("1"));
 
   const differing = (refSlot: number): LogRecord[] =>
     keeperLog.filter((record) => record.msg.includes("differs") && record["refSlot"] === refSlot);

@@ -1,13 +1,18 @@
+import axios from "axios";
 import { expect } from "chai";
 import { parseEther, parseUnits, type HDNodeWallet } from "ethers";
 import {
+  committeeKey,
   SLOTS_PER_FRAME,
   startLocalPool,
   type LocalCluster,
   type LocalPool,
   type LocalPoolOptions,
+  type RunningService,
 } from "../../../devnet/pool.js";
 import type { BlockRecord } from "../../../devnet/consensus/blockStore.js";
+import { SIGNATURES_PATH } from "../../../oracle/signatures/collector.js";
+import { messageToJson, sign, type Report } from "../../../oracle/signatures/messages.js";
 import { createLogger, type ServiceLogger } from "../../../oracle/ops/logging.js";
 import { Auditor, type Audit } from "../../../scripts/audit.js";
 
@@ -110,6 +115,36 @@ export async function expectNoDifference(story: Story): Promise<Audit> {
   const audit = await auditor.audit([alice.address, bob.address, pool.treasury.address]);
   expect(audit.differences).to.deep.equal([]);
   return audit;
+}
+
+/** Well signed by these members for the frame that can be reported now, pushed to the keeper, and wrong by so much. */
+export async function falseReport(
+  { pool, auditor }: Story,
+  keeper: RunningService,
+  liars: readonly number[],
+  byWei: bigint,
+): Promise<Report> {
+  const { reportOracle, guardians } = pool.deployment.addresses;
+  const { refSlot, beaconBlockRoot } = await pool.reportOracle.reportable();
+  const { clBalanceWei, vaultWei, sweptWei } = auditor.truthAt(Number(refSlot));
+  const message: Report = {
+    version: 1,
+    refSlot: Number(refSlot),
+    beaconBlockRoot,
+    clBalance: clBalanceWei + byWei,
+    openPenalties: 0n,
+    withdrawnAtRef: vaultWei + sweptWei,
+    exited: [],
+  };
+  const domains = { chainId: pool.devnet.chainId, reportOracle, guardians };
+  for (const liar of liars) {
+    const signed = await sign({ kind: "report", message }, domains, committeeKey("oracle", liar));
+    const url = new URL(SIGNATURES_PATH, keeper.service.url).href;
+    const headers = { "content-type": "application/json" };
+    const { data } = await axios.post<unknown>(url, messageToJson({ messages: [signed] }), { headers });
+    expect(data).to.deep.equal({ results: ["Kept"] });
+  }
+  return message;
 }
 
 export const eth = (amount: string): bigint => parseEther(amount);
