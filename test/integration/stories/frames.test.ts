@@ -40,11 +40,8 @@ describe("frames", () => {
     const before = await signed();
     const report = await nextReport(story);
     expect(await signed()).to.deep.equal(before.map((count) => count + 1));
-    const [keeper] = story.pool.services.filter(({ role }) => role === "keeper");
-    const kept = keeper?.service.url ?? "";
-    for (const field of ["beaconBlockRoot", "clBalance", "withdrawnAtRef"]) {
-      expect(await metric(kept, `pooleth_report_disagreements_total{field="${field}"}`)).to.equal(0);
-    }
+    const keeper = story.pool.services.find(({ role }) => role === "keeper");
+    expect(await metric(keeper?.service.url ?? "", "pooleth_report_disagreements_total")).to.equal(0);
     return report;
   }
 

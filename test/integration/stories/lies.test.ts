@@ -17,7 +17,7 @@ import {
 } from "./story.js";
 
 const SIGNED = "pooleth_reports_signed_total";
-const DISAGREEMENTS = 'pooleth_report_disagreements_total{field="clBalance"}';
+const DISAGREEMENTS = "pooleth_report_disagreements_total";
 const LIAR = 2;
 
 describe("lies", () => {
