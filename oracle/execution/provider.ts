@@ -1,5 +1,6 @@
 import {
   FetchRequest,
+  isError,
   isHexString,
   JsonRpcApiProvider,
   Network,
@@ -47,6 +48,7 @@ export class FailoverProvider extends JsonRpcApiProvider {
 
   override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<(JsonRpcResult | JsonRpcError)[]> {
     const failures: Record<string, unknown> = {};
+    const reasons: string[] = [];
     const first = this.#current;
     for (let tries = 0; tries < this.#urls.length; tries++) {
       // requests fail together: each goes its own way around, or two would turn past the node that answers
@@ -59,16 +61,14 @@ export class FailoverProvider extends JsonRpcApiProvider {
         this.#current = index;
         return answers;
       } catch (error) {
-        failures[publicUrl(url)] = describeError(error);
+        const described = describeError(error);
+        failures[publicUrl(url)] = described;
+        reasons.push(String(described["message"]));
         this.#logger.warn({ url: publicUrl(url), error }, "execution node failed; trying the next one");
         this.#checked.delete(url);
       }
     }
-    throw new ServiceError(
-      "ExecutionUnreachable",
-      `None of the ${this.#urls.length} execution nodes answers. Check executionUrls and the nodes; the service goes on by itself once one is back.`,
-      { failures },
-    );
+    throw new ServiceError("ExecutionUnreachable", `No execution node can be used. ${reasons.join(" ")}`, { failures });
   }
 
   /** Reads at a block hash go out as EIP-1898 has them: nodes take a bare hash for a number, or refuse it. */
@@ -89,13 +89,7 @@ export class FailoverProvider extends JsonRpcApiProvider {
 export async function chainIdOf(url: string): Promise<bigint> {
   const [result] = await post(url, { id: 1, jsonrpc: "2.0", method: "eth_chainId", params: [] });
   if (result === undefined || "error" in result) {
-    throw new ServiceError(
-      "ExecutionUnreachable",
-      `${publicUrl(url)} does not answer eth_chainId: check executionUrls.`,
-      {
-        url: publicUrl(url),
-      },
-    );
+    throw unusable(url, "it does not answer eth_chainId");
   }
   return BigInt(result.result as string);
 }
@@ -116,9 +110,39 @@ async function post(
   request.timeout = TIMEOUT_MS;
   request.body = JSON.stringify(payload);
   request.setHeader("content-type", "application/json");
-  const response = await request.send();
-  response.assertOk();
-  return z.array(answer).parse([response.bodyJson].flat());
+  const response = await request.send().catch((error: unknown) => {
+    throw unusable(url, reasonOf(error));
+  });
+  if (!response.ok()) throw unusable(url, `it answered with HTTP status ${response.statusCode}`);
+  const parsed = z.array(answer).safeParse(parseJson(Buffer.from(response.body ?? []).toString()));
+  if (!parsed.success) throw unusable(url, "its answer is not JSON-RPC");
+  return parsed.data;
+}
+
+// What the HTTP client throws is not kept, nor what the node answered: either may hold the URL with its token.
+function unusable(url: string, why: string): ServiceError {
+  const node = publicUrl(url);
+  return new ServiceError(
+    "ExecutionUnreachable",
+    `Execution node ${node}: ${why}. Check the node and its address and token in executionUrls.`,
+    { url: node },
+  );
+}
+
+function reasonOf(error: unknown): string {
+  if (isError(error, "TIMEOUT")) return "it did not answer in time";
+  return error instanceof Error && "code" in error
+    ? `it cannot be reached (${String(error.code)})`
+    : "it cannot be reached";
+}
+
+/** Answers as a list; null for what is not JSON, which is then no answer. */
+function parseJson(text: string): unknown {
+  try {
+    return [JSON.parse(text) as unknown].flat();
+  } catch {
+    return null; // a proxy's page: what is wrong with it is not told by its text
+  }
 }
 
 /** A block by number or tag; null when the node does not have it. */

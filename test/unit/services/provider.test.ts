@@ -105,6 +105,31 @@ describe("execution provider", () => {
     expect(JSON.stringify(error.meta)).not.to.include("secret-token");
   });
 
+  const pages: [status: number, body: string, why: string][] = [
+    [401, "who are you?", "HTTP status 401"],
+    [404, "Cannot POST /v3/secret-token", "HTTP status 404"],
+    [200, "<html>Cannot POST /v3/secret-token</html>", "not JSON-RPC"],
+    [200, '{"hello":1}', "not JSON-RPC"],
+  ];
+  for (const [status, body, why] of pages) {
+    it(`says in one line that a node answers with ${why}, and tells nobody its token or password`, async () => {
+      const server = createServer((_request, response) => response.writeHead(status).end(body));
+      await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+      const { port } = server.address() as AddressInfo;
+      const lines: string[] = [];
+      const provider = new FailoverProvider(
+        [`http://user:secret-password@127.0.0.1:${port}/v3/secret-token`],
+        CHAIN_ID,
+        createLogger("trace", { write: (line) => void lines.push(line) }),
+      );
+      const error = await refusal(provider.getBlockNumber());
+      server.close();
+      expect(error.message).to.include(`http://127.0.0.1:${port}`).and.include(why).and.not.include("\n");
+      expect(lines).to.have.length(1);
+      expect(`${lines.join()}${JSON.stringify(error.meta)}${error.message}`).not.to.match(/secret/);
+    });
+  }
+
   it("takes a revert for an answer", async () => {
     const revert = { error: { code: 3, message: "execution reverted", data: "0x12345678" } };
     const [first, second] = [await start(onChain(CHAIN_ID, () => revert)), await start(onChain(CHAIN_ID))];
