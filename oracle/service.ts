@@ -204,7 +204,7 @@ class RunningService implements Service {
   async start({ signal, follow = true }: ServiceOptions): Promise<void> {
     const { config, app, keeper, logger, beacon } = this.#parts;
     // members may push before the first round
-    if (keeper !== null) await keeper.updateCollector(await this.#head());
+    if (keeper !== null) await keeper.openCollector(await this.#head());
     this.url = await app.listen({ host: config.listen.host, port: config.listen.port });
     logger.info(
       { roles: config.roles, url: this.url, dryRun: config.dryRun, dataDir: path.resolve(config.dataDir) },

@@ -2,6 +2,7 @@ import type { Signer } from "ethers";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { Config } from "../config.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
+import type { RegistryView } from "../execution/registryView.js";
 import { depositAction, planDeposit } from "../jobs/deposit.js";
 import type { Action } from "../jobs/job.js";
 import { planRegister, registerAction } from "../jobs/register.js";
@@ -45,6 +46,12 @@ export class KeeperRole {
 
   /** Tells the collector who may sign for what at this head; before members in the same process sign for it. */
   async updateCollector(head: Head): Promise<void> {
+    const { registry } = await this.#parts.chain.view(head);
+    await this.openCollector(head, registry);
+  }
+
+  /** Without the registry, which can take long to read at first, approvals of deposits have to wait. */
+  async openCollector(head: Head, registry: RegistryView | null = null): Promise<void> {
     const { chain, domains, store } = this.#parts;
     const { reportOracle, guardians, frames } = chain.contracts;
     const at = { blockTag: head.hash };
@@ -61,6 +68,7 @@ export class KeeperRole {
       guardians: new Set(guardianSet.signers),
       refSlots: completed === null ? [running] : [completed, running],
       approvalEpoch,
+      registry,
     });
   }
 

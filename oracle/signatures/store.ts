@@ -1,4 +1,6 @@
+import type { RegistryView } from "../execution/registryView.js";
 import {
+  depositKeysHash,
   digestOf,
   recover,
   type DepositApproval,
@@ -18,6 +20,8 @@ export interface CollectorContext {
   /** reference slots of the latest completed frame and of the one that runs */
   readonly refSlots: readonly number[];
   readonly approvalEpoch: bigint;
+  /** null before the first round: until then no approval of a deposit can be judged */
+  readonly registry: RegistryView | null;
 }
 
 /** Of one member: two reports, approvals of 16 sizes for 64 clusters, and vettings. */
@@ -29,6 +33,8 @@ export type Refusal =
   | "NotAMember"
   | "WrongFrame"
   | "WrongApprovalEpoch"
+  | "WrongValidators"
+  | "Outdated"
   | "AnotherReportSigned"
   | "TooManyMessages";
 
@@ -93,6 +99,10 @@ export class SignatureStore {
     if (signed.kind === "report" && earlier !== undefined && earlier.digest !== digest) {
       return { kept: false, reason: "AnotherReportSigned" };
     }
+    // whoever saw an approval can send it again: it must not take the place of a newer one
+    if (signed.kind === "deposit" && anchorOf(earlier) > signed.message.blockNumber) {
+      return { kept: false, reason: "Outdated" };
+    }
     if (earlier === undefined && this.#countOf(signer) >= this.#maxPerMember)
       return { kept: false, reason: "TooManyMessages" };
     const { kind, message, signature } = signed;
@@ -131,7 +141,24 @@ function refusalOf({ kind, message }: Message, signer: string, context: Collecto
   const members = kind === "report" ? context.oracles : context.guardians;
   if (!members.has(signer)) return "NotAMember";
   if (kind === "report") return context.refSlots.includes(message.refSlot) ? null : "WrongFrame";
-  return message.approvalEpoch === context.approvalEpoch ? null : "WrongApprovalEpoch";
+  if (message.approvalEpoch !== context.approvalEpoch) return "WrongApprovalEpoch";
+  if (kind === "vetting") return null;
+  if (context.registry === null) return "NotReady";
+  return namesItsValidators(message, context.registry) ? null : "WrongValidators";
+}
+
+/** The ids are not signed, only the hash of the keys is: anybody can send an approval again with other ids. */
+function namesItsValidators({ cluster, ids, keysHash }: DepositApproval, { validators }: RegistryView): boolean {
+  const named = ids.flatMap((id) => validators.get(id) ?? []);
+  return (
+    named.length === ids.length &&
+    named.every((validator) => validator.cluster === cluster && validator.status === "registered") &&
+    depositKeysHash(named) === keysHash
+  );
+}
+
+function anchorOf(entry: Entry | undefined): bigint {
+  return entry !== undefined && "ids" in entry.message ? entry.message.blockNumber : 0n;
 }
 
 /**

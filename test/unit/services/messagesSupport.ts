@@ -1,5 +1,12 @@
 import { id, Wallet, type HDNodeWallet } from "ethers";
-import type { DepositApproval, Report, SigningDomains, Vetting } from "../../../oracle/signatures/messages.js";
+import type { RegistryView, ValidatorView } from "../../../oracle/execution/registryView.js";
+import {
+  depositKeysHash,
+  type DepositApproval,
+  type Report,
+  type SigningDomains,
+  type Vetting,
+} from "../../../oracle/signatures/messages.js";
 import type { CollectorContext } from "../../../oracle/signatures/store.js";
 import { addressOf } from "./support.js";
 
@@ -21,10 +28,32 @@ export const REPORT: Report = {
 
 export const VETTING: Vetting = { account: 1, batch: 0, head: id("head"), approvalEpoch: 3n };
 
+const registered = (validator: number): ValidatorView => ({
+  id: validator,
+  account: 1,
+  cluster: 1,
+  status: "registered",
+  exited: false,
+  publicKey: id(`public key ${validator}`),
+  depositSignature: id(`deposit signature ${validator}`),
+  sharesData: "0x",
+  nonce: BigInt(validator),
+});
+
+/** Three validators of cluster 1 that wait for their deposits. */
+export const REGISTRY: RegistryView = {
+  accounts: new Map(),
+  clusters: new Map(),
+  validators: new Map([1, 2, 3].map((validator) => [validator, registered(validator)])),
+  uses: new Map(),
+};
+
+export const keysHash = (...ids: number[]): string => depositKeysHash(ids.map(registered));
+
 export const APPROVAL: DepositApproval = {
   cluster: 1,
   ids: [1, 2],
-  keysHash: id("keys"),
+  keysHash: keysHash(1, 2),
   approvalEpoch: 3n,
   blockNumber: 96n,
   blockHash: id("block 96"),
@@ -44,5 +73,6 @@ export const context = (changes: Partial<CollectorContext> = {}): CollectorConte
   guardians: addresses(members("guardian")),
   refSlots: [63, 95],
   approvalEpoch: 3n,
+  registry: REGISTRY,
   ...changes,
 });

@@ -2,7 +2,17 @@ import { expect } from "chai";
 import { id, Wallet } from "ethers";
 import { sign, type DepositApproval, type Report, type SignedMessage } from "../../../oracle/signatures/messages.js";
 import { disagreements, quorumOf, SignatureStore } from "../../../oracle/signatures/store.js";
-import { APPROVAL, addresses, context, DOMAINS, members, REPORT, VETTING } from "./messagesSupport.js";
+import {
+  APPROVAL,
+  addresses,
+  context,
+  DOMAINS,
+  keysHash,
+  members,
+  REGISTRY,
+  REPORT,
+  VETTING,
+} from "./messagesSupport.js";
 
 describe("signature store", () => {
   const oracles = members("oracle");
@@ -75,10 +85,40 @@ describe("signature store", () => {
 
   it("keeps a guardian's newest approval for each cluster and number of validators", async () => {
     store.add(await approval(guardian));
-    store.add(await approval(guardian, { ids: [1] }));
+    store.add(await approval(guardian, { ids: [1], keysHash: keysHash(1) }));
     store.add(await approval(guardian, { blockNumber: 128n }));
     expect(store.size).to.equal(2);
     expect(store.deposits(1).map(({ message }) => message.blockNumber)).to.have.members([96n, 128n]);
+  });
+
+  it("lets nobody change what an approval is for, though its ids are not signed", async () => {
+    const signed = await approval(guardian);
+    for (const ids of [[1], [2, 1], [1, 3], [1, 9], [1, 2, 3]]) {
+      const forged = { ...signed, message: { ...APPROVAL, ids } } as SignedMessage;
+      expect(store.add(forged), String(ids)).to.deep.equal({ kept: false, reason: "WrongValidators" });
+    }
+    expect(store.size).to.equal(0);
+    const elsewhere = await approval(guardian, { cluster: 2 });
+    expect(store.add(elsewhere)).to.deep.equal({ kept: false, reason: "WrongValidators" });
+    store.update(context({ registry: null }));
+    expect(store.add(signed)).to.deep.equal({ kept: false, reason: "NotReady" });
+  });
+
+  it("does not let an approval that is sent again displace a newer one", async () => {
+    const [older, newer] = [await approval(guardian), await approval(guardian, { blockNumber: 128n })];
+    store.add(older);
+    store.add(newer);
+    expect(store.add(older)).to.deep.equal({ kept: false, reason: "Outdated" });
+    expect(store.add(newer).kept).to.equal(true);
+    expect(store.deposits(1).map(({ message }) => message.blockNumber)).to.deep.equal([128n]);
+  });
+
+  it("drops approvals of validators that are funded", async () => {
+    store.add(await approval(guardian));
+    const funded = new Map(REGISTRY.validators).set(2, { ...REGISTRY.validators.get(2)!, status: "deposited" });
+    store.update(context({ registry: { ...REGISTRY, validators: funded } }));
+    expect(store.size).to.equal(0);
+    expect(store.add(await approval(guardian))).to.deep.equal({ kept: false, reason: "WrongValidators" });
   });
 
   it("drops what no longer counts: frames that passed, members who left, epochs that ended", async () => {
