@@ -8,7 +8,8 @@ import type { SignatureStore } from "./store.js";
 export const SIGNATURES_PATH = "/v1/signatures";
 /** A report with 128 exited validators is under 3 kB. */
 const BODY_LIMIT = 128 * 1024;
-const MAX_MESSAGES = 64;
+/** In one request. */
+export const MAX_MESSAGES = 64;
 
 const body = z.strictObject({ messages: z.array(signedMessageSchema).min(1).max(MAX_MESSAGES) });
 

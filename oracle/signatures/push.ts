@@ -1,7 +1,7 @@
 import axios from "axios";
 import type { Metrics } from "../ops/metrics.js";
 import { publicUrl, type ServiceLogger } from "../ops/logging.js";
-import { answerSchema, SIGNATURES_PATH } from "./collector.js";
+import { answerSchema, MAX_MESSAGES, SIGNATURES_PATH } from "./collector.js";
 import { messageToJson, type SignedMessage } from "./messages.js";
 
 /** How a member's messages reach the keepers. */
@@ -19,30 +19,35 @@ export async function pushSignatures(
   metrics: Metrics,
   logger: ServiceLogger,
 ): Promise<void> {
-  if (messages.length === 0) return;
   await Promise.all(
     collectors.map(async (collector) => {
-      const url = publicUrl(collector);
-      try {
-        const response = await axios.post<unknown>(
-          new URL(SIGNATURES_PATH, collector).href,
-          messageToJson({ messages }),
-          {
-            headers: { "content-type": "application/json" },
-            timeout: TIMEOUT_MS,
-            maxRedirects: 0,
-          },
-        );
-        const { results } = answerSchema.parse(response.data);
-        results.forEach((result, i) => {
-          metrics.signaturesPushed.inc({ result });
-          if (result !== "Kept")
-            logger.warn({ url, kind: messages[i]?.kind, result }, "a collector refused a signature");
-        });
-      } catch (error) {
-        metrics.signaturesPushed.inc({ result: "Unreachable" });
-        logger.warn({ url, error }, "a collector cannot be reached; the signatures are sent again at the next head");
+      for (let from = 0; from < messages.length; from += MAX_MESSAGES) {
+        await pushSome(collector, messages.slice(from, from + MAX_MESSAGES), metrics, logger);
       }
     }),
   );
+}
+
+async function pushSome(
+  collector: string,
+  messages: readonly SignedMessage[],
+  metrics: Metrics,
+  logger: ServiceLogger,
+): Promise<void> {
+  const url = publicUrl(collector);
+  try {
+    const response = await axios.post<unknown>(new URL(SIGNATURES_PATH, collector).href, messageToJson({ messages }), {
+      headers: { "content-type": "application/json" },
+      timeout: TIMEOUT_MS,
+      maxRedirects: 0,
+    });
+    const { results } = answerSchema.parse(response.data);
+    results.forEach((result, i) => {
+      metrics.signaturesPushed.inc({ result });
+      if (result !== "Kept") logger.warn({ url, kind: messages[i]?.kind, result }, "a collector refused a signature");
+    });
+  } catch (error) {
+    metrics.signaturesPushed.inc({ result: "Unreachable" });
+    logger.warn({ url, error }, "a collector cannot be reached; the signatures are sent again at the next head");
+  }
 }

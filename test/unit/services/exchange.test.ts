@@ -10,7 +10,7 @@ import { registerCollector, SIGNATURES_PATH } from "../../../oracle/signatures/c
 import { messageToJson, sign, type SignedMessage } from "../../../oracle/signatures/messages.js";
 import { pushSignatures } from "../../../oracle/signatures/push.js";
 import { SignatureStore } from "../../../oracle/signatures/store.js";
-import { APPROVAL, context, DOMAINS, members, REPORT } from "./messagesSupport.js";
+import { APPROVAL, context, DOMAINS, members, REPORT, VETTING } from "./messagesSupport.js";
 
 describe("push exchange", () => {
   const logger = createLogger("silent");
@@ -47,6 +47,17 @@ describe("push exchange", () => {
     expect(store.deposits(1)).to.have.length(1);
     expect(await count("signaturesPushed")).to.deep.equal({ Kept: 2 });
     expect(await count("signaturesReceived")).to.deep.equal({ Kept: 2 });
+  });
+
+  it("brings more than one request holds", async () => {
+    const messages = await Promise.all(
+      Array.from({ length: 70 }, (_, batch) =>
+        sign({ kind: "vetting", message: { ...VETTING, batch } }, DOMAINS, guardian),
+      ),
+    );
+    await pushSignatures([url], messages, metrics, logger);
+    expect(await count("signaturesPushed")).to.deep.equal({ Kept: 70 });
+    expect(store.size).to.equal(70);
   });
 
   it("goes on when a collector is down, refuses, or answers nonsense", async () => {
