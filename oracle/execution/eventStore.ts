@@ -14,7 +14,7 @@ import {
   type RawLog,
   type RegistryEvent,
 } from "./events.js";
-import { readHead, type FailoverProvider } from "./provider.js";
+import { readAncestor, readHead, type FailoverProvider } from "./provider.js";
 
 const CACHE_VERSION = 1;
 /** Blocks asked for at once at first; halved when a node finds it too many. */
@@ -64,18 +64,7 @@ export class EventStore {
     if (final !== null) await this.#extend(final);
     const from = (this.#cached?.to ?? this.#options.fromBlock - 1) + 1;
     const recent = await this.#readRange(from, head.number);
-    const now = await readHead(this.#options.provider, head.number);
-    if (now?.hash !== head.hash) {
-      throw new ServiceError(
-        "HeadMoved",
-        `Block ${head.number} was replaced while it was read; the next round sees the new one.`,
-        {
-          number: head.number,
-          hash: head.hash,
-          now: now?.hash,
-        },
-      );
-    }
+    await readAncestor(this.#options.provider, head.number, head);
     return [...this.#events, ...recent];
   }
 
@@ -136,10 +125,9 @@ export class EventStore {
     while (from <= final.number) {
       const to = Math.min(from + this.#range - 1, final.number);
       const events = await this.#readRange(from, to);
-      const end = to === final.number ? final : await readHead(this.#options.provider, to);
-      if (end === null)
-        throw new ServiceError("HeadMoved", `Block ${to} cannot be read; the next round tries again.`, { to });
-      this.#append({ to, hash: end.hash, events });
+      // a node that took over and lags behind answers with what it has: kept is only what a node that has the end told
+      const { hash } = await readAncestor(this.#options.provider, to, final);
+      this.#append({ to, hash, events });
       from = to + 1;
     }
   }

@@ -158,6 +158,21 @@ export async function readHeadByHash(provider: FailoverProvider, hash: string): 
   return toHead(await provider.send("eth_getBlockByHash", [hash, false]));
 }
 
+/**
+ * The block of a number on the chain of `head`. Nodes tell numbers of the chain they now have, which a reorganisation or another
+ * node may have changed since `head` was read; `head` is looked up after it to know.
+ */
+export async function readAncestor(provider: FailoverProvider, number: number, head: Head): Promise<Head> {
+  const block = await readHead(provider, number);
+  const now = await readHead(provider, head.number);
+  if (block !== null && now?.hash === head.hash) return block;
+  throw new ServiceError(
+    "HeadMoved",
+    `Block ${head.number} was replaced while the chain was read; the next round sees the new one.`,
+    { number: head.number, hash: head.hash, now: now?.hash },
+  );
+}
+
 const quantity = z.string().transform(Number);
 const blockHeader = z.object({ number: quantity, hash: z.string(), timestamp: quantity }).nullable();
 

@@ -5,7 +5,7 @@ import type { Config } from "../config.js";
 import { beaconRootAt } from "../execution/beaconRoots.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
 import { DepositReader, type DepositsSeen } from "../execution/deposits.js";
-import { readHead, readHeadByHash } from "../execution/provider.js";
+import { readAncestor, readHeadByHash } from "../execution/provider.js";
 import { chainHead, remaining, type BatchView, type ClusterView } from "../execution/registryView.js";
 import { rememberingVerifier } from "../keys/verify.js";
 import { ServiceError } from "../ops/errors.js";
@@ -179,7 +179,8 @@ export class GuardianRole {
   ): Promise<void> {
     const { chain, signer, domains, metrics, logger } = this.#parts;
     const number = anchorNumber(head.number, deposits);
-    const anchor = number === null || fit.length === 0 ? null : await readHead(chain.provider, number);
+    // on the chain whose deposits were seen: on another one, others may stand before the same count
+    const anchor = number === null || fit.length === 0 ? null : await readAncestor(chain.provider, number, head);
     if (anchor === null) return;
     for (let count = 1; count <= fit.length; count++) {
       const some = fit.slice(0, count);

@@ -116,6 +116,15 @@ describe("event store", () => {
     expect(error).to.have.property("code", "HeadMoved");
   });
 
+  it("keeps nothing that a node told which does not have the finalised block: it may have only a part", async () => {
+    const now = await head();
+    const store = await open();
+    const error: unknown = await store.read(now, { ...now, hash: keccak256("0x") }).catch((thrown: unknown) => thrown);
+    expect(error).to.have.property("code", "HeadMoved");
+    expect(readdirSync(folder.path)).to.deep.equal([]);
+    expect(ids(await store.read(now, now))).to.deep.equal([1n, 2n, 3n, 4n]);
+  });
+
   it("tracks the tuple that SSV has in storage", async () => {
     const events = async () => (await open()).read(await head(), null);
     const operators = [1n, 2n, 3n, 4n];

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect } from "chai";
 import { Contract, Interface } from "ethers";
 import { network } from "hardhat";
-import { FailoverProvider, readHead, readHeadByHash } from "../../../oracle/execution/provider.js";
+import { FailoverProvider, readAncestor, readHead, readHeadByHash } from "../../../oracle/execution/provider.js";
 import { decodeRevert } from "../../../oracle/execution/contracts.js";
 import { ServiceError } from "../../../oracle/ops/errors.js";
 import { addressOf } from "./support.js";
@@ -169,6 +169,27 @@ describe("execution provider", () => {
       provider.destroy();
       await server.close();
     }
+  });
+
+  it("reads an earlier block on the chain of a head, or not at all", async () => {
+    const hashes = new Map<number, string>([
+      [4, "0x04"],
+      [7, "0x07"],
+    ]);
+    const provider = connect((await start(onChain(CHAIN_ID))).url);
+    provider.send = (_method, params) => {
+      const number = String((params as unknown[])[0]);
+      const hash = hashes.get(Number(number));
+      return Promise.resolve(hash === undefined ? null : { number, hash, timestamp: "0x1" });
+    };
+    const head = { number: 7, hash: "0x07", timestamp: 1 };
+    expect((await readAncestor(provider, 4, head)).hash).to.equal("0x04");
+    expect((await refusal(readAncestor(provider, 5, head))).code).to.equal("HeadMoved");
+    // what block 4 is now is not what it was under the head that was looked at
+    hashes.set(4, "0x44").set(7, "0x77");
+    expect((await refusal(readAncestor(provider, 4, head))).code).to.equal("HeadMoved");
+    hashes.delete(7);
+    expect((await refusal(readAncestor(provider, 4, head))).code).to.equal("HeadMoved");
   });
 
   it("names the custom errors of every contract of the pool and of SSV", () => {
