@@ -110,7 +110,7 @@ function judgeRegistration(validator: ValidatorView, owner: string, { cluster, v
   const { publicKey, nonce, sharesData } = validator;
   const refuse = (reason: string, message: string): Refusal[] => [{ reason, message, publicKey }];
   const registrations = view.registrations.byKey.get(publicKey) ?? [];
-  const own = registrations.find((registration) => registration.owner === owner && !registration.removed);
+  const own = registrations.find((registration) => registration.owner === owner && registration.removed === null);
   if (own === undefined) return refuse("NotInSSV", "The key is not registered in SSV under the pool's account.");
   if (own.nonce !== nonce) {
     return refuse("WrongNonce", `SSV's nodes gave it owner nonce ${own.nonce}, its KeyShares are for ${nonce}.`);
@@ -118,12 +118,12 @@ function judgeRegistration(validator: ValidatorView, owner: string, { cluster, v
   if (own.sharesHash !== keccak256(sharesData) || String(own.operatorIds) !== String(cluster.operatorIds)) {
     return refuse("SharesDiffer", "What was registered in SSV is not what was published and vetted.");
   }
-  if (view.finalized === null || own.block > view.finalized.number) {
-    return refuse("RegistrationNotFinal", `It was registered in block ${own.block}, which is not final yet.`);
+  if (view.finalized === null || own.added.block > view.finalized.number) {
+    return refuse("RegistrationNotFinal", `It was registered in block ${own.added.block}, which is not final yet.`);
   }
-  const earlier = registrations.slice(0, registrations.indexOf(own)).find(isValid);
+  const earlier = registrations.slice(0, registrations.indexOf(own)).find((other) => isValid(other, own.added));
   if (earlier === undefined) return [];
-  const message = `SSV's nodes run the key for ${earlier.owner}, who registered it first: the key is in two places.`;
+  const message = `SSV's nodes had the key for ${earlier.owner} when it was registered, and ignored ours: it is in two places.`;
   return [{ reason: "RegisteredInSSV", message, publicKey, alert: true }];
 }
 

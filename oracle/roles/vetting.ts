@@ -2,15 +2,20 @@ import { z } from "zod";
 import type { VerifiedState } from "../beacon/readVerified.js";
 import { DkgProofJson, type DkgProof } from "../keys/dkgProofs.js";
 import { KeysError } from "../keys/errors.js";
-import { decodeOperatorKey, sharesDataLength, verifyOwnerNonceSignature } from "../keys/keyshares.js";
+import { decodeOperatorKey, MAX_OWNER_NONCE, sharesDataLength, verifyOwnerNonceSignature } from "../keys/keyshares.js";
 import { verifyBatch, verifyDkgProofs, type VerifyBatch } from "../keys/verify.js";
 import { verifyDepositSignatures } from "../keys/depositData.js";
 import type { ChainView } from "../execution/chain.js";
 import type { DepositLog } from "../execution/deposits.js";
+import type { LogPosition } from "../execution/events.js";
 import type { BatchView, ClusterView, QueueEntry } from "../execution/registryView.js";
+import { comparePositions } from "../ssv/cluster.js";
 import type { Operator } from "../ssv/operators.js";
 import type { Registration } from "../ssv/registrations.js";
 import { getBytes, toUtf8String } from "ethers";
+
+/** SSV's nodes count an owner's nonces in 16 bits, and start again: an owner with more validators than that is judged all the same. */
+const NODE_NONCES = MAX_OWNER_NONCE + 1n;
 
 /** A reason not to sign, for the log and the metrics; `alert` when somebody must look at once. */
 export interface Refusal {
@@ -109,22 +114,28 @@ function judgeUses({ publicKey }: QueueEntry, uses: ReadonlyMap<string, number>)
  * but not validly: that takes the key's signature over that owner and nonce.
  */
 function judgeRegistrations({ publicKey }: QueueEntry, registrations: readonly Registration[]): Refusal[] {
-  return registrations.filter(isValid).map(({ owner, nonce }) => ({
-    reason: "RegisteredInSSV",
-    message: `SSV's nodes already run the key for ${owner} (nonce ${nonce}): whoever made it has it in two places.`,
-    publicKey,
-    alert: true,
-  }));
+  return registrations
+    .filter((registration) => isValid(registration))
+    .map(({ owner, nonce }) => ({
+      reason: "RegisteredInSSV",
+      message: `SSV's nodes already run the key for ${owner} (nonce ${nonce}): whoever made it has it in two places.`,
+      publicKey,
+      alert: true,
+    }));
 }
 
-/** As SSV's nodes judge what they can judge without decrypting; a removed registration frees the key. */
-export function isValid(registration: Registration): boolean {
+/**
+ * As SSV's nodes judge what they can judge without decrypting; a removed registration frees the key.
+ * @param when what a later registration of the key found; now if not given
+ */
+export function isValid(registration: Registration, when?: LogPosition): boolean {
   const { removed, operatorIds, sharesLength, publicKey, ownerNonceSignature, owner, nonce } = registration;
+  const isFreed = removed !== null && (when === undefined || comparePositions(removed, when) < 0);
   return (
-    !removed &&
+    !isFreed &&
     [4, 7, 10, 13].includes(operatorIds.length) &&
     sharesLength === sharesDataLength(operatorIds.length) &&
-    verifyOwnerNonceSignature(getBytes(publicKey), getBytes(ownerNonceSignature), owner, nonce)
+    verifyOwnerNonceSignature(getBytes(publicKey), getBytes(ownerNonceSignature), owner, nonce % NODE_NONCES)
   );
 }
 

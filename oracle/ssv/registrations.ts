@@ -1,16 +1,16 @@
-import type { PoolEvent } from "../execution/events.js";
+import type { LogPosition, PoolEvent } from "../execution/events.js";
 
 /** One `ValidatorAdded` with the owner nonce that SSV's nodes give it: the number of earlier ones of its owner. */
 export interface Registration {
   readonly owner: string;
   readonly nonce: bigint;
-  readonly block: number;
+  readonly added: LogPosition;
   readonly operatorIds: readonly bigint[];
   readonly publicKey: string;
   readonly sharesHash: string;
   readonly sharesLength: number;
   readonly ownerNonceSignature: string;
-  readonly removed: boolean;
+  readonly removed: LogPosition | null;
 }
 
 export interface Registrations {
@@ -24,27 +24,32 @@ export function registrationsOf(events: readonly PoolEvent[]): Registrations {
   const nonces = new Map<string, bigint>();
   const byKey = new Map<string, Registration[]>();
   for (const event of events) {
+    const { block, transaction, log } = event;
     if (event.type === "ValidatorAdded") {
-      const { owner, block, operatorIds, publicKey, sharesHash, sharesLength, ownerNonceSignature } = event;
+      const { owner, operatorIds, publicKey, sharesHash, sharesLength, ownerNonceSignature } = event;
       const nonce = nonces.get(owner) ?? 0n;
       nonces.set(owner, nonce + 1n);
       const registration: Registration = {
         owner,
         nonce,
-        block,
+        added: { block, transaction, log },
         operatorIds,
         publicKey,
         sharesHash,
         sharesLength,
         ownerNonceSignature,
-        removed: false,
+        removed: null,
       };
       byKey.set(publicKey, [...(byKey.get(publicKey) ?? []), registration]);
     } else if (event.type === "ValidatorRemoved") {
       const entries = byKey.get(event.publicKey) ?? [];
       byKey.set(
         event.publicKey,
-        entries.map((entry) => (entry.owner === event.owner ? { ...entry, removed: true } : entry)),
+        entries.map((entry) =>
+          entry.owner === event.owner && entry.removed === null
+            ? { ...entry, removed: { block, transaction, log } }
+            : entry,
+        ),
       );
     }
   }

@@ -150,6 +150,27 @@ describe("deposit approval", () => {
       expect(refusals[0]).to.deep.include({ reason: "ForeignDeposit", alert: true });
     });
 
+    it("that SSV's nodes had for another owner when it was registered, though he removed it since", () => {
+      const stranger = addressOf("stranger");
+      const [theirs] = prepare(1, 0n, stranger) as [PreparedValidator];
+      const own = { ...bad, publicKey: theirs.publicKey };
+      const removal = {
+        type: "ValidatorRemoved",
+        owner: stranger,
+        operatorIds: operatorIds(),
+        publicKey: theirs.publicKey,
+        snapshot: snapshot(0),
+      } as const;
+      const begin = (): Story =>
+        new Story().publish([own]).vet().addToSSV(theirs.publicKey, theirs.sharesData, stranger);
+      const ignored = judge(begin().register([own]).add(removal));
+      expect(ignored.refusals.filter(({ alert }) => alert).map(({ reason }) => reason)).to.deep.equal([
+        "RegisteredInSSV",
+      ]);
+      const free = judge(begin().add(removal).register([own]));
+      expect(free.reasons).not.to.include("RegisteredInSSV");
+    });
+
     it("not for a copy of its registration by a stranger who has not the key", () => {
       const story = new Story().publish(validators).vet();
       story.addToSSV(bad.publicKey, bad.sharesData, addressOf("stranger")).register(validators);

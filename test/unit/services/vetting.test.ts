@@ -150,6 +150,14 @@ describe("vetting", () => {
       expect(refusal).to.deep.include({ reason: "RegisteredInSSV", alert: true, publicKey: ours.publicKey });
     });
 
+    it("of an owner with more validators than SSV's nodes can count are judged by the count they then have", () => {
+      const theirs = withSecret(1n, stranger);
+      const story = new Story().publish([withSecret(0n)]).addToSSV(theirs.publicKey, theirs.sharesData, stranger);
+      const base = story.view().registrations.byKey.get(theirs.publicKey)![0]!;
+      expect(isValid({ ...base, nonce: 65_537n })).to.equal(true);
+      expect(isValid({ ...base, nonce: 65_536n })).to.equal(false);
+    });
+
     it("count as SSV's nodes count them", () => {
       const base = new Story()
         .addToSSV(first.publicKey, first.sharesData)
@@ -158,7 +166,7 @@ describe("vetting", () => {
       expect(isValid(base)).to.equal(true);
       expect(isValid({ ...base, nonce: 1n })).to.equal(false);
       expect(isValid({ ...base, owner: stranger })).to.equal(false);
-      expect(isValid({ ...base, removed: true })).to.equal(false);
+      expect(isValid({ ...base, removed: base.added })).to.equal(false);
       expect(isValid({ ...base, sharesLength: base.sharesLength - 1 })).to.equal(false);
       expect(isValid({ ...base, operatorIds: [1n, 2n, 3n, 4n, 5n] })).to.equal(false);
     });
