@@ -8,8 +8,10 @@ import type { Action } from "./job.js";
 
 /** Blocks after which a transaction that no block took is replaced with higher fees. */
 const PATIENCE_BLOCKS = 4;
-/** Nodes accept a replacement from 10 % more on. */
+/** Nodes accept a replacement from 10 % more on, of both fees. */
 const BUMP_PERCENT = 125n;
+/** About six times what the chain asks: a transaction that does not go out at that waits for something else. */
+const MAX_BUMPS = 8;
 const GAS_MARGIN_PERCENT = 120n;
 /** EIP-7825: no transaction may ask for more. */
 const GAS_CAP = 2n ** 24n;
@@ -31,7 +33,7 @@ export class Sender {
   readonly #metrics: Metrics;
   readonly #logger: ServiceLogger;
   #inFlight: InFlight[] = [];
-  #waiting: { nonce: number; since: number } | null = null;
+  #waiting: { nonce: number; since: number; bumps: number } | null = null;
   #nonce = 0;
   #fees: { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint } | null = null;
   #clusters = new Set<number>();
@@ -61,13 +63,15 @@ export class Sender {
       this.#waiting = null;
       return true;
     }
-    if (this.#waiting?.nonce !== mined) this.#waiting = { nonce: mined, since: head.number };
+    if (this.#waiting?.nonce !== mined) this.#waiting = { nonce: mined, since: head.number, bumps: 0 };
     if (head.number - this.#waiting.since < PATIENCE_BLOCKS) return false;
     this.#logger.warn({ nonce: mined }, "a transaction waits too long; replacing it with higher fees");
+    // each time more than the last, or the second replacement would be refused while the chain asks for the same
+    const bumps = Math.min(this.#waiting.bumps + 1, MAX_BUMPS);
     const { maxFeePerGas, maxPriorityFeePerGas } = await this.#provider.getFeeData();
-    const bump = (fee: bigint | null): bigint => ((fee ?? 1n) * BUMP_PERCENT) / 100n;
-    this.#fees = { maxFeePerGas: bump(maxFeePerGas), maxPriorityFeePerGas: bump(maxPriorityFeePerGas) };
-    this.#waiting = { nonce: mined, since: head.number };
+    const raise = (fee: bigint | null): bigint => ((fee ?? 1n) * BUMP_PERCENT ** BigInt(bumps)) / 100n ** BigInt(bumps);
+    this.#fees = { maxFeePerGas: raise(maxFeePerGas), maxPriorityFeePerGas: raise(maxPriorityFeePerGas) };
+    this.#waiting = { nonce: mined, since: head.number, bumps };
     return true;
   }
 

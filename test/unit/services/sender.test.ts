@@ -116,6 +116,30 @@ describe("keeper's sender", () => {
     expect(await node.provider.getTransactionCount(signer.address)).to.equal(1);
   });
 
+  it("replaces it again, with fees that rise each time, while fees on the chain rise further", async () => {
+    await sender.openRound(await head());
+    await sender.send(await action(newKey()));
+    const tips: bigint[] = [];
+    // the tip the chain asks for stays the same, so that only what was added to it makes a replacement
+    for (const baseFeeGwei of [100n, 1_000n, 10_000n]) {
+      let isOpen = false;
+      while (!isOpen) {
+        await node.send("hardhat_setNextBlockBaseFeePerGas", `0x${(baseFeeGwei * 10n ** 9n).toString(16)}`);
+        await mine();
+        isOpen = await sender.openRound(await head());
+      }
+      await sender.send(await action(newKey()));
+      const { transactions } = (await node.send("eth_getBlockByNumber", "pending", true)) as {
+        transactions: { maxPriorityFeePerGas: string }[];
+      };
+      tips.push(...transactions.map((transaction) => BigInt(transaction.maxPriorityFeePerGas)));
+    }
+    expect(tips).to.have.length(3);
+    expect(tips[1]! * 100n).to.be.greaterThanOrEqual(tips[0]! * 110n);
+    expect(tips[2]! * 100n).to.be.greaterThanOrEqual(tips[1]! * 110n);
+    expect(await results()).to.deep.equal({ sent: 4 });
+  });
+
   it("has one write to a cluster on its way at a time", async () => {
     await sender.openRound(await head());
     await sender.send(await action(newKey(), 1));
