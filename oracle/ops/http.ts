@@ -2,6 +2,11 @@ import fastify, { type FastifyInstance } from "fastify";
 import type { Head } from "../clock.js";
 import type { Metrics } from "./metrics.js";
 
+/** A member's request is there in an instant. Who sends one octet at a time holds a connection no longer than this. */
+const REQUEST_TIMEOUT_MS = 15_000;
+/** Connections at once; others are refused, so that strangers leave file descriptors for the nodes' connections. */
+const MAX_CONNECTIONS = 256;
+
 /** What a service says of itself. */
 export interface Health {
   readonly roles: readonly string[];
@@ -13,7 +18,8 @@ export interface Health {
 
 /** The service's own web server: health, metrics, and whatever its roles add before it listens. */
 export function createHttpServer(metrics: Metrics, health: () => Health): FastifyInstance {
-  const app = fastify({ forceCloseConnections: true });
+  const app = fastify({ forceCloseConnections: true, requestTimeout: REQUEST_TIMEOUT_MS });
+  app.server.maxConnections = MAX_CONNECTIONS;
   app.get("/health", async (_request, reply) => {
     const now = health();
     const isHealthy = now.processedHead !== null && Object.keys(now.failures).length === 0;

@@ -11,12 +11,15 @@ const BODY_LIMIT = 128 * 1024;
 /** In one request. */
 export const MAX_MESSAGES = 64;
 
+/** Of one request. A member sends only what it signed itself; to recover each signer of a stranger's request costs 3 ms. */
+const MAX_STRANGERS = 2;
+
 const body = z.strictObject({ messages: z.array(signedMessageSchema).min(1).max(MAX_MESSAGES) });
 
 /** What a collector answers: one result for each message, in order. */
 export const answerSchema = z.object({ results: z.array(z.string()) });
 
-/** Accepts signatures from members; each is judged by itself, so one bad message does not cost the others. */
+/** Accepts signatures from members; each is judged by itself, so one that is outdated does not cost the others. */
 export function registerCollector(
   app: FastifyInstance,
   store: SignatureStore,
@@ -30,9 +33,15 @@ export function registerCollector(
       const problems = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
       return reply.status(400).send({ error: "Malformed", problems });
     }
+    let strangers = 0;
     const results = parsed.data.messages.map((message) => {
+      if (strangers === MAX_STRANGERS) {
+        metrics.signaturesReceived.inc({ result: "NotJudged" });
+        return "NotJudged";
+      }
       const added = store.add(message);
       const result = added.kept ? "Kept" : added.reason;
+      if (result === "BadSignature" || result === "NotAMember") strangers += 1;
       metrics.signaturesReceived.inc({ result });
       if (!added.kept && added.reason === "AnotherReportSigned") {
         logger.alert(

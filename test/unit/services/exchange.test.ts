@@ -71,6 +71,23 @@ describe("push exchange", () => {
     expect(store.size).to.equal(1);
   });
 
+  it("judges no more of a request than a few messages of strangers: each costs a recovery", async () => {
+    const stranger = new Wallet(id("stranger"));
+    const messages = await Promise.all(
+      Array.from({ length: 10 }, (_, batch) =>
+        sign({ kind: "vetting", message: { ...VETTING, batch } }, DOMAINS, stranger),
+      ),
+    );
+    await pushSignatures([url], [...messages, report], metrics, logger);
+    expect(await count("signaturesReceived")).to.deep.equal({ NotAMember: 2, NotJudged: 9 });
+    expect(store.size).to.equal(0);
+  });
+
+  it("holds no connection for a request that does not come, and not any number", () => {
+    expect(app.server.requestTimeout).to.equal(15_000);
+    expect(app.server.maxConnections).to.equal(256);
+  });
+
   it("sends nothing when there is nothing to say", async () => {
     await pushSignatures(["http://127.0.0.1:1"], [], metrics, logger);
     expect(await count("signaturesPushed")).to.deep.equal({});
