@@ -8,8 +8,9 @@ import { ChainReader } from "./execution/chain.js";
 import { connectPool } from "./execution/contracts.js";
 import { EventStore } from "./execution/eventStore.js";
 import { FailoverProvider, readHead } from "./execution/provider.js";
-import { ConfigError, ServiceError } from "./ops/errors.js";
+import { codeOf, ConfigError, ServiceError } from "./ops/errors.js";
 import { createHttpServer } from "./ops/http.js";
+import { prepareDataDir } from "./ops/dataDir.js";
 import { createLogger, describeError, type ServiceLogger } from "./ops/logging.js";
 import { createMetrics } from "./ops/metrics.js";
 import { BeaconNodes } from "./roles/beaconNodes.js";
@@ -64,6 +65,7 @@ interface RunningRole {
 /** Starts the roles of a configuration. Nothing is global: a process may run any number of services. */
 export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
   const logger = options.logger ?? createLogger(config.logLevel);
+  prepareDataDir(config.dataDir);
   const metrics = createMetrics();
   const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
   const contracts = await connectPool(config.poolManager, provider);
@@ -171,6 +173,8 @@ class RunningService implements Service {
   readonly #parts: Parts;
   readonly #stopped = new AbortController();
   #last: Round | null = null;
+  /** why the head could not be read when it was last tried */
+  #headless: unknown = null;
   #queue: Promise<unknown> = Promise.resolve();
   #isTriggered = false;
   #poll: NodeJS.Timeout | undefined;
@@ -190,14 +194,12 @@ class RunningService implements Service {
   }
 
   get health(): { roles: readonly Role[]; processedHead: Head | null; failures: Record<string, string> } {
-    const failures = (this.#last?.failures ?? []).map(({ role, error }) => [
-      role,
-      String(describeError(error).message),
-    ]);
+    const failures = (this.#last?.failures ?? []).map(({ role, error }): [string, unknown] => [role, error]);
+    if (this.#headless !== null) failures.push(["head", this.#headless]);
     return {
       roles: this.roles,
       processedHead: this.processedHead,
-      failures: Object.fromEntries(failures) as Record<string, string>,
+      failures: Object.fromEntries(failures.map(([name, error]) => [name, String(describeError(error).message)])),
     };
   }
 
@@ -205,7 +207,15 @@ class RunningService implements Service {
     const { config, app, keeper, logger, beacon } = this.#parts;
     // members may push before the first round
     if (keeper !== null) await keeper.openCollector(await this.#head());
-    this.url = await app.listen({ host: config.listen.host, port: config.listen.port });
+    const { host, port } = config.listen;
+    this.url = await app.listen({ host, port }).catch((cause: unknown) => {
+      throw new ConfigError(
+        "ConfigInvalid",
+        `listen: cannot serve on ${host}:${port} (${codeOf(cause)}); free the port or name another one.`,
+        { host, port },
+        cause,
+      );
+    });
     logger.info(
       { roles: config.roles, url: this.url, dryRun: config.dryRun, dataDir: path.resolve(config.dataDir) },
       "started",
@@ -277,7 +287,14 @@ class RunningService implements Service {
   async #round(): Promise<Round> {
     const { running, metrics, logger } = this.#parts;
     if (this.#stopped.signal.aborted && this.#last !== null) return this.#last;
-    const head = await this.#head();
+    let head: Head;
+    try {
+      head = await this.#head();
+      this.#headless = null;
+    } catch (error) {
+      this.#headless = error;
+      throw error;
+    }
     if (this.#last?.head.hash === head.hash && this.#last.failures.length === 0) return this.#last;
     const failures: RoleFailure[] = [];
     for (const { role, processHead } of running) {

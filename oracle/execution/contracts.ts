@@ -1,4 +1,4 @@
-import { dataLength, Interface, type ContractRunner } from "ethers";
+import { dataLength, Interface, isCallException, isError, type ContractRunner } from "ethers";
 import {
   IDepositContract__factory,
   IGuardians__factory,
@@ -19,6 +19,7 @@ import {
   type IValidatorRegistry,
 } from "../../types/ethers-contracts/index.js";
 import type { FrameConfig } from "../clock.js";
+import { ConfigError } from "../ops/errors.js";
 
 /** Everything on chain, found from the one root address. */
 export interface PoolContracts {
@@ -46,6 +47,21 @@ export interface PoolContracts {
 }
 
 export async function connectPool(poolManagerAddress: string, runner: ContractRunner): Promise<PoolContracts> {
+  try {
+    return await readPool(poolManagerAddress, runner);
+  } catch (cause) {
+    // it reverts, or answers what cannot be decoded
+    if (!isCallException(cause) && !isError(cause, "BAD_DATA")) throw cause;
+    throw new ConfigError(
+      "ConfigInvalid",
+      `poolManager: at ${poolManagerAddress} is no PoolManager of this program's version on this chain; mend the address.`,
+      { poolManager: poolManagerAddress },
+      cause,
+    );
+  }
+}
+
+async function readPool(poolManagerAddress: string, runner: ContractRunner): Promise<PoolContracts> {
   const poolManager = IPoolManager__factory.connect(poolManagerAddress, runner);
   const [parts, frames] = await Promise.all([poolManager.contracts(), poolManager.frameConfig()]);
   const registry = IValidatorRegistry__factory.connect(parts.registry, runner);

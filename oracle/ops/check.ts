@@ -1,4 +1,3 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
 import axios from "axios";
 import { formatEther, type Signer } from "ethers";
 import { openKey, type Config, type Role } from "../config.js";
@@ -8,6 +7,7 @@ import { REPORT_VERSION } from "../report/report.js";
 import { BeaconNodes } from "../roles/beaconNodes.js";
 import { digestOf, domainSeparator, type Report } from "../signatures/messages.js";
 import { ssvCodeOf, unknownCode } from "../ssv/code.js";
+import { prepareDataDir } from "./dataDir.js";
 import { createMetrics } from "./metrics.js";
 import { describeError, publicUrl, type ServiceLogger } from "./logging.js";
 
@@ -36,8 +36,7 @@ export async function runChecks(
   };
 
   await check("data directory", () => {
-    mkdirSync(config.dataDir, { recursive: true });
-    accessSync(config.dataDir, constants.W_OK);
+    prepareDataDir(config.dataDir);
     return config.dataDir;
   });
   for (const url of config.executionUrls) {

@@ -24,3 +24,9 @@ export type ServiceErrorCode =
 export class ServiceError extends PoolError<ServiceErrorCode> {
   override readonly name = "ServiceError";
 }
+
+/** What the system calls it, such as EACCES; the name of the error if it has no such code. */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error ? String(error.code) : error.name;
+}

@@ -1,6 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request as forward } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { pipeline } from "node:stream/promises";
 import { expect } from "chai";
 import { id, parseEther, Wallet } from "ethers";
 import { committeeKey, startLocalPool, type LocalPool } from "../../../devnet/pool.js";
@@ -93,6 +96,56 @@ describe("pooleth as a process of its own", () => {
     expect(exitCode).to.equal(1);
     expect(lines).to.have.length(1);
     expect(lines[0]).to.include("chainId: ");
+  });
+
+  it("says in one line what else keeps it from starting: a folder, a port, an address", async () => {
+    const taken = Number(new URL(pool.devnet.rpcUrl).port);
+    const cases: [field: string, changes: Partial<ConfigInput>][] = [
+      ["dataDir", { dataDir: write("a file", "") }],
+      ["listen", { listen: { host: "127.0.0.1", port: taken } }],
+      ["poolManager", { poolManager: pool.deployment.addresses.poolETH }],
+      ["poolManager", { poolManager: pool.user(0).address }],
+    ];
+    for (const [field, changes] of cases) {
+      const { exitCode, lines } = await pooleth("run", "--config", configFile("keeper", changes));
+      expect(exitCode, field).to.equal(1);
+      expect(lines, field).to.have.length(1);
+      expect(lines[0]).to.match(new RegExp(`^${field}: `));
+    }
+  });
+
+  it("is not healthy while it cannot read the head, and is again when it can", async () => {
+    let isDown = false;
+    const proxy = createServer((request, response) => {
+      if (isDown) return void response.destroy();
+      const { rpcUrl } = pool.devnet;
+      void pipeline(
+        request,
+        forward(rpcUrl, { method: "POST", headers: request.headers }, (answer) => {
+          answer.pipe(response);
+        }),
+      );
+    });
+    await new Promise<void>((done) => proxy.listen(0, "127.0.0.1", done));
+    const executionUrls = [`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`];
+    await fundKeeper();
+    const { service } = await pool.start("keeper", 5, { config: (config) => ({ ...config, executionUrls }) });
+    const health = async (): Promise<[status: number, failures: string[]]> => {
+      const answer = await fetch(`${service.url}/health`);
+      return [answer.status, Object.keys(((await answer.json()) as { failures: object }).failures)];
+    };
+    await service.sync();
+    expect(await health()).to.deep.equal([200, []]);
+    isDown = true;
+    expect(await service.sync().then(String, (error: unknown) => (error as { code: string }).code)).to.equal(
+      "ExecutionUnreachable",
+    );
+    expect(await health()).to.deep.equal([503, ["head"]]);
+    isDown = false;
+    await service.sync();
+    expect(await health()).to.deep.equal([200, []]);
+    await service.stop();
+    proxy.close();
   });
 
   it("ends when it is asked to", async () => {
