@@ -76,18 +76,25 @@ export class KeeperRole {
     const { chain } = this.#parts;
     const view = await chain.view(head);
     if (!(await this.#sender.openRound(head))) return;
-    for (const action of await this.#due(view)) await this.#sender.send(action);
+    const failures: unknown[] = [];
+    // what cannot be planned, say because SSV's views fail, must not hold up a report
+    for (const due of [this.#reports, this.#vettings, this.#deposits, this.#upkeep]) {
+      try {
+        for (const action of await due.call(this, view)) await this.#sender.send(action);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join(" "));
+    if (failures.length === 1) throw failures[0];
   }
 
   /** In the order in which it is sent: the reserve's ETH is for the validators that run first, and new ones are paid by today's fees. */
-  async #due(view: ChainView): Promise<Action[]> {
+  async #upkeep(view: ChainView): Promise<Action[]> {
     const { contracts } = this.#parts.chain;
     const topUps = await this.#topUps(view);
     const feeSyncs = await this.#feeSyncs(view);
     return [
-      ...(await this.#reports(view)),
-      ...(await this.#vettings(view)),
-      ...(await this.#deposits(view)),
       ...(await Promise.all(topUps.map((plan) => topUpAction(plan, contracts)))),
       ...(await Promise.all(feeSyncs.map((plan) => syncFeesAction(plan, contracts)))),
       ...(await this.#registrations(view, topUps, feeSyncs)),
@@ -255,4 +262,8 @@ export class KeeperRole {
       return null;
     }
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -99,4 +99,17 @@ describe("frames", () => {
     expect(audit.reports.at(-1)?.refSlot).to.equal(BigInt(report.refSlot));
     expect(audit.holders.get(alice.address)?.balanceWei).to.equal(await pool.poolETH.balanceOf(alice.address));
   });
+
+  it("are reported while SSV's views fail, which stops only what needs them", async () => {
+    const { pool } = story;
+    const views = await pool.ssv.views.getAddress();
+    const code = await pool.devnet.provider.getCode(views);
+    await pool.devnet.provider.send("hardhat_setCode", [views, "0xfe"]);
+    const keeper = pool.services.find(({ role }) => role === "keeper");
+    await unanimousReport();
+    expect((await keeper?.service.sync())?.failures).to.have.length(1);
+    await pool.devnet.provider.send("hardhat_setCode", [views, code]);
+    await pool.devnet.advance();
+    expect((await keeper?.service.sync())?.failures).to.deep.equal([]);
+  });
 });
