@@ -1,6 +1,11 @@
-import { latestCompletedFrame, refSlotOfFrame, type FrameConfig } from "./report/frames.js";
+import { ServiceError } from "./ops/errors.js";
 
-export type { FrameConfig } from "./report/frames.js";
+/** How time is cut into frames, as the contracts have it. Times are in seconds. */
+export interface FrameConfig {
+  readonly genesisTime: bigint;
+  readonly secondsPerSlot: bigint;
+  readonly slotsPerFrame: bigint;
+}
 
 /**
  * The head of the execution chain that one round looks at. Its timestamp is the only clock of the services: nothing they decide
@@ -14,17 +19,24 @@ export interface Head {
 }
 
 /** Slot of a block of the execution chain. */
-export function slotAt(frames: FrameConfig, timestamp: number): number {
-  return Number((BigInt(timestamp) - frames.genesisTime) / frames.secondsPerSlot);
+export function slotAt({ genesisTime, secondsPerSlot }: FrameConfig, timestamp: number): number {
+  const elapsed = BigInt(timestamp) - genesisTime;
+  if (elapsed >= 0n) return Number(elapsed / secondsPerSlot);
+  throw new ServiceError(
+    "WrongChain",
+    `The time ${timestamp} is before genesis at ${genesisTime}: the frames are configured for another chain.`,
+    { timestamp, genesisTime },
+  );
 }
 
 /** When a slot starts, in seconds. */
-export function timeOfSlot(frames: FrameConfig, slot: number): number {
-  return Number(frames.genesisTime + BigInt(slot) * frames.secondsPerSlot);
+export function timeOfSlot({ genesisTime, secondsPerSlot }: FrameConfig, slot: number): number {
+  return Number(genesisTime + BigInt(slot) * secondsPerSlot);
 }
 
-/** Reference slot of the latest completed frame; null while the first frame still runs. */
+/** Reference slot of the latest completed frame, its last one; null while the first frame still runs. */
 export function latestRefSlot(frames: FrameConfig, timestamp: number): number | null {
-  const frame = latestCompletedFrame(frames, BigInt(timestamp));
-  return frame === null ? null : Number(refSlotOfFrame(frames, frame));
+  const slotsPerFrame = Number(frames.slotsPerFrame);
+  const running = Math.floor(slotAt(frames, timestamp) / slotsPerFrame);
+  return running === 0 ? null : running * slotsPerFrame - 1;
 }
