@@ -8,6 +8,9 @@ import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
 import type { Metrics } from "../ops/metrics.js";
 
+/** Of the reference block and of the newest finalised one; what was taken from a state is little, to read it is hundreds of megabytes. */
+const STATES_KEPT = 2;
+
 export interface BeaconNodesOptions {
   readonly urls: readonly string[];
   readonly chainId: number;
@@ -26,6 +29,8 @@ export class BeaconNodes {
   readonly #options: BeaconNodesOptions;
   readonly #checked = new Set<BeaconClient>();
   #genesis: Genesis | null = null;
+  /** newest last */
+  #states: VerifiedState[] = [];
   #current = 0;
 
   constructor(options: BeaconNodesOptions) {
@@ -38,8 +43,15 @@ export class BeaconNodes {
     return this.#ask(async (client) => this.#genesis ?? client.genesis());
   }
 
-  readState(blockRoot: string, pubkeys: ReadonlySet<string>): Promise<VerifiedState> {
-    return this.#ask((client) => readVerifiedState(client, blockRoot, { pubkeys }));
+  /** Asks for a state again only for keys that it was not read for, however often whoever needs it has to begin anew. */
+  async readState(blockRoot: string, pubkeys: ReadonlySet<string>): Promise<VerifiedState> {
+    const known = this.#states.find(
+      (state) => state.blockRoot === blockRoot && [...pubkeys].every((pubkey) => state.pubkeys.has(pubkey)),
+    );
+    if (known !== undefined) return known;
+    const state = await this.#ask((client) => readVerifiedState(client, blockRoot, { pubkeys }));
+    this.#states = [...this.#states.filter((other) => other.blockRoot !== blockRoot), state].slice(-STATES_KEPT);
+    return state;
   }
 
   /** Refuses a node of another chain; what it says about genesis must be what the first node said. */

@@ -41,7 +41,6 @@ export class GuardianRole {
   readonly #parts: GuardianParts;
   readonly #verify = rememberingVerifier();
   readonly #deposits: DepositReader;
-  #state: { blockRoot: string; pubkeys: ReadonlySet<string>; state: VerifiedState } | null = null;
   /** signed vettings by batch and approval epoch */
   readonly #vetted = new Map<string, SignedMessage>();
   /** signed approvals by what they say */
@@ -203,7 +202,7 @@ export class GuardianRole {
     }
   }
 
-  /** The newest finalised state, verified against the root that the chain itself has for it; read again when there are new keys. */
+  /** The newest finalised state, verified against the root that the chain itself has for it. */
   async #finalizedState(view: ChainView): Promise<VerifiedState | null> {
     const { chain, beacon, logger } = this.#parts;
     const { provider, contracts } = chain;
@@ -214,10 +213,7 @@ export class GuardianRole {
       logger.debug({ slot }, "the chain has not finalised a block yet; nothing can be vetted or approved");
       return null;
     }
-    const pubkeys = new Set(view.registry.uses.keys());
-    if (this.#state?.blockRoot === root && [...pubkeys].every((key) => this.#state?.pubkeys.has(key)))
-      return this.#state.state;
-    const state = await beacon.readState(root, pubkeys);
+    const state = await beacon.readState(root, new Set(view.registry.uses.keys()));
     // the execution block it commits to is where the deposits since then begin
     if ((await readHeadByHash(provider, state.executionBlock.hash)) === null) {
       throw new ServiceError(
@@ -228,7 +224,6 @@ export class GuardianRole {
         },
       );
     }
-    this.#state = { blockRoot: root, pubkeys, state };
     return state;
   }
 

@@ -73,6 +73,19 @@ describe("beacon nodes", () => {
     expect(levels).to.deep.equal([]);
   });
 
+  it("serve a state once, however often it is needed, and again for keys it was not read for", async () => {
+    const beacon = await connect();
+    const [node] = nodes as [TestBeaconNode];
+    const states = (): number => node.requests.filter(({ url }) => url.includes("/debug/beacon/states/")).length;
+    const keys = ["0x01", "0x02"].map((octet) => octet.padEnd(98, "0"));
+    for (let round = 0; round < 3; round++) await beacon.readState(node.blockRoot, new Set(keys));
+    await beacon.readState(node.blockRoot, new Set(keys.slice(1)));
+    expect(states()).to.equal(1);
+    const more = await beacon.readState(node.blockRoot, new Set([...keys, "0x03".padEnd(98, "0")]));
+    expect(more.pubkeys.size).to.equal(3);
+    expect(states()).to.equal(2);
+  });
+
   it("go to the next one when one is down", async () => {
     nodes[0]!.replace("header", (_request, reply) => reply.code(500).send({}));
     expect((await read(await connect())).blockRoot).to.equal(nodes[0]!.blockRoot);
