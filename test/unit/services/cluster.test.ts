@@ -81,7 +81,7 @@ describe("SSV as its events tell it", () => {
     expect(byKey.get("0x03")![0]!.nonce).to.equal(1n);
   });
 
-  it("marks a registration as removed for its own owner only", () => {
+  it("marks a registration as removed for its own owner only, and when", () => {
     const stranger = addressOf("stranger");
     const { publicKey, sharesData } = validator;
     const story = new Story()
@@ -98,7 +98,7 @@ describe("SSV as its events tell it", () => {
       registrationsOf(story.events)
         .byKey.get(publicKey)!
         .map(({ removed }) => removed),
-    ).to.deep.equal([false, true]);
+    ).to.deep.equal([null, { block: story.block, transaction: 0, log: 0 }]);
   });
 
   it("knows operators and those who left", () => {
