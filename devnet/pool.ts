@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,6 +100,8 @@ export class LocalPool {
   readonly #pubkeys: string[] = [];
   readonly #dataDir = mkdtempSync(join(tmpdir(), "pooleth-"));
   #collectors: string[] = [];
+  /** Validator keys decide who proposes: with the same keys a story takes the same course every time. */
+  readonly #random = repeatableBytes("poolETH devnet keys");
 
   constructor(devnet: Devnet, ssv: SsvDeployment, deployment: Deployment) {
     this.devnet = devnet;
@@ -175,6 +178,7 @@ export class LocalPool {
       withdrawalCredentials: await this.registry.withdrawalCredentials(),
       genesisForkVersion: this.devnet.genesisForkVersion,
       networkName: NETWORK_NAME,
+      randomBytes: this.#random,
     });
   }
 
@@ -330,6 +334,11 @@ async function openPool(devnet: Devnet, options: LocalPoolOptions): Promise<Loca
     onProgress(`cluster ${clusterId}: operators ${ids.join(", ")}`);
   }
   return pool;
+}
+
+function repeatableBytes(seed: string): (length: number) => Uint8Array {
+  let drawn = 0;
+  return (length) => createHash("shake256", { outputLength: length }).update(`${seed} ${drawn++}`).digest();
 }
 
 const unchanged = (parameters: ParametersInput): ParametersInput => parameters;

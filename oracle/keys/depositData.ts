@@ -91,6 +91,12 @@ export function assertGenesisForkVersion(networkName: string, genesisForkVersion
   );
 }
 
+/** Whether deposits signed for this fork version are good on a network that everybody uses. */
+export function isPublicNetwork(genesisForkVersion: BytesLike): boolean {
+  const version = hexlify(genesisForkVersion);
+  return Object.values(networksChainConfig).some((config) => hexlify(config.GENESIS_FORK_VERSION) === version);
+}
+
 /** The launchpad's `deposit_data.json`. */
 export const DepositDataJson = z
   .array(

@@ -14,7 +14,8 @@ export type KeysErrorCode =
   | "BadForkVersion"
   | "BadFile"
   | "FileExists"
-  | "SelfCheckFailed";
+  | "SelfCheckFailed"
+  | "WeakRandomness";
 
 /** Every refusal of the key preparation and of its file formats. */
 export class KeysError extends PoolError<KeysErrorCode> {

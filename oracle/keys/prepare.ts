@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes as csprng } from "node:crypto";
 import { SecretKey } from "@chainsafe/blst";
 import { type BytesLike, getBytes, hexlify } from "ethers";
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "./bls.js";
-import { assertGenesisForkVersion, DEPOSIT_GWEI, signDeposit } from "./depositData.js";
+import { assertGenesisForkVersion, DEPOSIT_GWEI, isPublicNetwork, signDeposit } from "./depositData.js";
 import { KeysError } from "./errors.js";
 import {
   buildSharesData,
@@ -39,6 +39,8 @@ export interface PrepareOptions {
   genesisForkVersion: string;
   networkName: string;
   onProgress?: (done: number, count: number) => void;
+  /** For local networks only, whose runs are to be repeatable; everything else leaves it to the operating system's generator. */
+  randomBytes?: (length: number) => Uint8Array;
 }
 
 /** SSV's limits by cluster size: what fits into the 128 KiB that nodes accept as one transaction. */
@@ -65,6 +67,12 @@ export function prepareValidators(options: PrepareOptions): PreparedValidator[] 
   assertOperatorIds(operatorIds);
   assertGenesisForkVersion(options.networkName, genesisForkVersion);
   for (const { publicKeyPem } of operators) operatorPublicKey(publicKeyPem);
+  if (options.randomBytes !== undefined && isPublicNetwork(genesisForkVersion)) {
+    throw new KeysError(
+      "WeakRandomness",
+      "Keys for a public network come from the operating system's generator: leave out randomBytes.",
+    );
+  }
   if (!Number.isInteger(count) || count < 1) {
     throw new KeysError("BadCount", `${count} is no number of validators to prepare: give a whole number from 1.`, {
       count,
@@ -81,7 +89,12 @@ export function prepareValidators(options: PrepareOptions): PreparedValidator[] 
   const prepared: PreparedValidator[] = [];
   for (let i = 0; i < count; i++) {
     const ownerNonce = firstNonce + BigInt(i);
-    prepared.push(prepareOne({ account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion }));
+    prepared.push(
+      prepareOne({
+        ...{ account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion },
+        randomBytes: options.randomBytes ?? csprng,
+      }),
+    );
     options.onProgress?.(i + 1, count);
   }
   const [finding] = verifyBatch(prepared, {
@@ -151,10 +164,11 @@ function badPart(what: string, entry: Entry | undefined): KeysError {
 
 type OneOptions = Pick<PrepareOptions, "account" | "operators" | "withdrawalCredentials" | "genesisForkVersion"> & {
   ownerNonce: bigint;
+  randomBytes: (length: number) => Uint8Array;
 };
 
 function prepareOne(options: OneOptions): PreparedValidator {
-  const { account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion } = options;
+  const { account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion, randomBytes } = options;
   const secrets: Uint8Array[] = [];
   try {
     const seed = randomBytes(32);
@@ -165,6 +179,7 @@ function prepareOne(options: OneOptions): PreparedValidator {
     const shares = splitSecret(
       secretKey,
       operators.map(({ id }) => id),
+      randomBytes,
     );
     secrets.push(...shares.map((share) => share.secretKey));
     const sharesData = buildSharesData({

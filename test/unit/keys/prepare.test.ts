@@ -98,6 +98,18 @@ describe("keys/prepare", () => {
     ]);
   });
 
+  it("makes the same keys from the same random bytes, on local networks only", () => {
+    const repeat = () => {
+      let drawn = 0;
+      return options(4, { randomBytes: (length) => new Uint8Array(length).fill(++drawn) });
+    };
+    const [a, b] = [prepareValidators(repeat()), prepareValidators(repeat())];
+    expect(a.map(({ publicKey }) => publicKey)).to.deep.equal(b.map(({ publicKey }) => publicKey));
+    expect(() => prepareValidators({ ...repeat(), genesisForkVersion: "0x00000000" }))
+      .to.throw("operating system's generator")
+      .with.property("code", "WeakRandomness");
+  });
+
   it("encodes nothing of wrong or mixed sizes", () => {
     const [four] = prepareValidators(options(4, { count: 1 }));
     const [seven] = prepareValidators(options(7, { count: 1 }));
