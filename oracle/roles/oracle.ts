@@ -55,7 +55,8 @@ export function decideReport(situation: ReportSituation): ReportDecision {
   if (refSlot === null || done) return { action: "nothing" };
   if (version !== REPORT_VERSION) return { action: "abstain", reason: "UnknownVersion" };
   if (beaconBlockRoot === null) return { action: "wait", reason: "NoRoot" };
-  if (referenceNumber === null || finalizedNumber === null || finalizedNumber < referenceNumber) {
+  // not before a block after it is final, too: until then a reorganisation may still put a later block at or before the reference slot
+  if (referenceNumber === null || finalizedNumber === null || finalizedNumber <= referenceNumber) {
     return { action: "wait", reason: "NotFinal" };
   }
   return { action: "sign", refSlot, beaconBlockRoot };

@@ -47,13 +47,13 @@ describe("what is due", () => {
       beaconBlockRoot: id("root"),
       version: 1n,
       referenceNumber: 60,
-      finalizedNumber: 60,
+      finalizedNumber: 61,
     };
-    it("signs when the reference block is final", () => {
+    it("signs when a block after the reference block is final", () => {
       expect(decideReport(ready)).to.deep.equal({ action: "sign", refSlot: 63, beaconBlockRoot: id("root") });
     });
     it("waits for finality and for the root", () => {
-      expect(decideReport({ ...ready, finalizedNumber: 59 })).to.deep.equal({ action: "wait", reason: "NotFinal" });
+      expect(decideReport({ ...ready, finalizedNumber: 60 })).to.deep.equal({ action: "wait", reason: "NotFinal" });
       expect(decideReport({ ...ready, finalizedNumber: null })).to.deep.equal({ action: "wait", reason: "NotFinal" });
       expect(decideReport({ ...ready, referenceNumber: null })).to.deep.equal({ action: "wait", reason: "NotFinal" });
       expect(decideReport({ ...ready, beaconBlockRoot: null })).to.deep.equal({ action: "wait", reason: "NoRoot" });
