@@ -118,7 +118,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         Layout storage $ = _layout();
         if ($.accounts[accountId].account == address(0)) revert UnknownAccount(accountId);
         if ($.clusterCount == MAX_CLUSTERS) revert TooManyClusters(MAX_CLUSTERS);
-        _checkOperatorIds(operatorIds);
+        if (!SSVCalls.isCommittee(operatorIds)) revert InvalidOperatorIds(operatorIds);
         if (cap == 0) revert InvalidCap(cap);
         bytes32 key = keccak256(abi.encode(accountId, operatorIds));
         if ($.clusterOf[key] != 0) revert ClusterExists($.clusterOf[key]);
@@ -480,14 +480,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         uint256 most = KeyQueue.mostPerBatch(operators);
         if (count > most) revert TooManyValidators(count, most);
         head = KeyQueue.chain(clusterId, firstNonce, data, stride);
-    }
-
-    function _checkOperatorIds(uint64[] calldata operatorIds) private pure {
-        uint256 count = operatorIds.length;
-        if (count < 4 || count > 13 || count % 3 != 1) revert InvalidOperatorIds(operatorIds);
-        for (uint256 i = 1; i < count; ++i) {
-            if (operatorIds[i] <= operatorIds[i - 1]) revert InvalidOperatorIds(operatorIds);
-        }
     }
 
     function _nonZero(address part) private pure returns (address) {

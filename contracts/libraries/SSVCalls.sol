@@ -41,4 +41,14 @@ library SSVCalls {
         weiPerBlock = views.getNetworkFee();
         for (uint256 i; i < operatorIds.length; ++i) weiPerBlock += views.getOperatorFee(operatorIds[i]);
     }
+
+    /// @notice Whether SSV takes these operators for a cluster: 4, 7, 10 or 13 strictly ascending ids.
+    function isCommittee(uint64[] calldata operatorIds) internal pure returns (bool) {
+        uint256 count = operatorIds.length;
+        if (count < 4 || count > 13 || count % 3 != 1) return false;
+        for (uint256 i = 1; i < count; ++i) {
+            if (operatorIds[i] <= operatorIds[i - 1]) return false;
+        }
+        return true;
+    }
 }
