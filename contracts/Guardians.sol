@@ -38,6 +38,7 @@ contract Guardians is IGuardians, UUPSUpgradeable, AccessManagedUpgradeable, EIP
     );
     bytes32 private constant PAUSE_DEPOSITS = keccak256("PauseDeposits(uint256 approvalEpoch)");
     bytes32 private constant PAUSE_STAKING = keccak256("PauseStaking(uint256 approvalEpoch)");
+    bytes32 private constant PAUSE_FINALISATION = keccak256("PauseFinalisation(uint256 approvalEpoch)");
 
     uint256 private constant LOWEST_PAUSE = 1 hours;
     uint256 private constant HIGHEST_PAUSE = 14 days;
@@ -87,13 +88,14 @@ contract Guardians is IGuardians, UUPSUpgradeable, AccessManagedUpgradeable, EIP
 
     /// @inheritdoc IGuardians
     function pauseStaking(uint256 approvalEpoch_, bytes[] calldata signatures) external {
-        Layout storage $ = _layout();
-        _checkEpoch($, approvalEpoch_);
-        bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(PAUSE_STAKING, approvalEpoch_)));
-        $.guardians.check(digest, signatures);
-        // the raised epoch keeps the same signatures from closing staking again once governance has opened it
-        emit StakingPauseRelayed(_raiseEpoch($));
+        emit StakingPauseRelayed(_spendQuorum(PAUSE_STAKING, approvalEpoch_, signatures));
         _poolManager.pauseStaking();
+    }
+
+    /// @inheritdoc IGuardians
+    function pauseFinalisation(uint256 approvalEpoch_, bytes[] calldata signatures) external {
+        emit FinalisationPauseRelayed(_spendQuorum(PAUSE_FINALISATION, approvalEpoch_, signatures));
+        _poolManager.pauseFinalisation();
     }
 
     /// @inheritdoc IGuardians
@@ -248,6 +250,18 @@ contract Guardians is IGuardians, UUPSUpgradeable, AccessManagedUpgradeable, EIP
         }
         _layout().pauseDuration = pauseDuration_;
         emit PauseDurationChanged(pauseDuration_);
+    }
+
+    /// The raised epoch keeps the same signatures from pausing again what governance has resumed.
+    function _spendQuorum(
+        bytes32 typeHash,
+        uint256 approvalEpoch_,
+        bytes[] calldata signatures
+    ) private returns (uint256) {
+        Layout storage $ = _layout();
+        _checkEpoch($, approvalEpoch_);
+        $.guardians.check(_hashTypedDataV4(keccak256(abi.encode(typeHash, approvalEpoch_))), signatures);
+        return _raiseEpoch($);
     }
 
     function _raiseEpoch(Layout storage $) private returns (uint256 epoch) {

@@ -11,6 +11,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {IPoolETH, Rate} from "./interfaces/IPoolETH.sol";
+import {IWithdrawalQueue} from "./interfaces/IWithdrawalQueue.sol";
 import {RewardStream} from "./libraries/RewardStream.sol";
 import {ShareMath} from "./libraries/ShareMath.sol";
 
@@ -24,13 +25,15 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
     );
 
     address private immutable _poolManager;
+    IWithdrawalQueue private immutable _withdrawalQueue;
 
     Rate private _rate;
     mapping(address account => uint256) private _shares;
     mapping(address owner => mapping(address spender => uint256)) private _allowances;
 
-    constructor(address poolManager) EIP712("poolETH", "1") {
+    constructor(address poolManager, address withdrawalQueue) EIP712("poolETH", "1") {
         _poolManager = poolManager;
+        _withdrawalQueue = IWithdrawalQueue(withdrawalQueue);
     }
 
     modifier onlyPoolManager() {
@@ -59,10 +62,11 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
         uint256 streamRate,
         uint256 streamEnd,
         address feeRecipient,
-        uint256 feeShares
+        uint256 feeShares,
+        uint256 burnedShares
     ) external onlyPoolManager {
         Rate memory r = Rate({
-            totalShares: (_rate.totalShares + feeShares).toUint88(),
+            totalShares: (_rate.totalShares + feeShares - burnedShares).toUint88(),
             pooledEther: pooledEther.toUint88(),
             streamRate: streamRate.toUint48(),
             streamEnd: streamEnd.toUint32()
@@ -70,6 +74,25 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
         _rate = r;
         emit RateUpdated(r.totalShares, pooledEther, streamRate, streamEnd);
         if (feeShares != 0) _credit(feeRecipient, feeShares, ShareMath.toEther(feeShares, r.totalShares, _total(r)));
+        if (burnedShares != 0) {
+            _shares[address(_withdrawalQueue)] -= burnedShares;
+            emit Transfer(
+                address(_withdrawalQueue),
+                address(0),
+                ShareMath.toEther(burnedShares, r.totalShares, _total(r))
+            );
+            emit TransferShares(address(_withdrawalQueue), address(0), burnedShares);
+        }
+    }
+
+    /// @inheritdoc IPoolETH
+    function requestWithdrawal(uint256 amount, address owner) external returns (uint256 firstId, uint256 lastId) {
+        return _requestWithdrawal(getSharesByPooledEth(amount), amount, owner);
+    }
+
+    /// @inheritdoc IPoolETH
+    function requestWithdrawalShares(uint256 shares, address owner) external returns (uint256 firstId, uint256 lastId) {
+        return _requestWithdrawal(shares, getPooledEthByShares(shares), owner);
     }
 
     /// @inheritdoc IERC20
@@ -213,8 +236,17 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
         emit TransferShares(address(0), to, shares);
     }
 
+    function _requestWithdrawal(uint256 shares, uint256 amount, address owner) private returns (uint256, uint256) {
+        _move(msg.sender, address(_withdrawalQueue), shares, amount);
+        return _withdrawalQueue.enqueue(owner, shares, amount);
+    }
+
     function _transfer(address from, address to, uint256 shares, uint256 amount) private {
         _checkAddress(to);
+        _move(from, to, shares, amount);
+    }
+
+    function _move(address from, address to, uint256 shares, uint256 amount) private {
         uint256 held = _shares[from];
         if (held < shares) revert InsufficientShares(from, held, shares);
         unchecked {
@@ -255,7 +287,8 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
     }
 
     function _checkAddress(address account) private view {
-        if (account == address(0) || account == address(this)) revert InvalidAddress(account);
+        if (account == address(0) || account == address(this) || account == address(_withdrawalQueue))
+            revert InvalidAddress(account);
     }
 
     function _total(Rate memory r) private view returns (uint256) {

@@ -18,10 +18,12 @@ import {
     Totals
 } from "./interfaces/IPoolManager.sol";
 import {IRewardsVault, IWithdrawalVault} from "./interfaces/IVaults.sol";
+import {IWithdrawalQueue} from "./interfaces/IWithdrawalQueue.sol";
 import {FrameCounter} from "./libraries/FrameCounter.sol";
 import {FrameConfig, Frames} from "./libraries/Frames.sol";
 import {RewardStream} from "./libraries/RewardStream.sol";
 import {Settlement} from "./libraries/Settlement.sol";
+import {StakingGate} from "./libraries/StakingGate.sol";
 
 /// @title PoolManager
 /// @notice See {IPoolManager}.
@@ -31,16 +33,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     using RewardStream for RewardStream.Stream;
     using SafeCast for uint256;
     using Settlement for Settlement.Verdict;
-
-    /// All that a stake reads and writes, beside its limits.
-    struct Gate {
-        uint88 buffered;
-        uint88 bucket; // of the daily limit, used at `bucketAt`
-        uint32 bucketAt;
-        uint32 lastReportAt;
-        bool stakingPaused;
-        bool lossPending;
-    }
+    using StakingGate for StakingGate.Gate;
 
     /// What the last applied report found on the beacon chain.
     struct Reference {
@@ -51,7 +44,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
 
     /// @custom:storage-location erc7201:pooleth.storage.PoolManager
     struct PoolStorage {
-        Gate gate;
+        StakingGate.Gate gate;
         StakeLimits limits;
         Reference last;
         FrameCounter.Counter deposited;
@@ -60,6 +53,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         Settlement.Losses losses;
         address treasury;
         uint88 waiting; // gain that the stream's limit keeps back until the next report; part of what is locked
+        bool finalisationPaused;
         PendingLoss pending;
     }
 
@@ -70,6 +64,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     uint256 private constant LOWEST_INITIAL_STAKE = 0.001 ether;
     uint256 private constant HIGHEST_MIN_STAKE = 32 ether;
     uint256 private constant LONGEST_FRAME = 30 days;
+    uint256 private constant QUEUE_DUST = 1; // share that stays in the queue for ever
     address private constant DEAD = 0x000000000000000000000000000000000000dEaD;
 
     IPoolETH private immutable TOKEN;
@@ -79,6 +74,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     IWithdrawalVault private immutable WITHDRAWAL_VAULT;
     IRewardsVault private immutable REWARDS_VAULT;
     IOperationsReserve private immutable RESERVE;
+    IWithdrawalQueue private immutable QUEUE;
     uint64 private immutable GENESIS_TIME;
     uint32 private immutable SECONDS_PER_SLOT;
     uint32 private immutable SLOTS_PER_FRAME;
@@ -91,6 +87,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         WITHDRAWAL_VAULT = IWithdrawalVault(_nonZero("withdrawalVault", contracts_.withdrawalVault));
         REWARDS_VAULT = IRewardsVault(_nonZero("rewardsVault", contracts_.rewardsVault));
         RESERVE = IOperationsReserve(_nonZero("reserve", contracts_.reserve));
+        QUEUE = IWithdrawalQueue(_nonZero("withdrawalQueue", contracts_.withdrawalQueue));
         _checkBounds("frame", frames.duration(), 1, LONGEST_FRAME);
         (GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME) = (
             frames.genesisTime,
@@ -113,7 +110,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         _setStreamLimit(parameters_.maxYearlyRateBps);
         _setLossLimit(parameters_.lossLimitBps, parameters_.lossWindow);
         if (msg.value < LOWEST_INITIAL_STAKE) revert StakeBelowMinimum(msg.value, LOWEST_INITIAL_STAKE);
-        Gate storage gate = _storage().gate;
+        StakingGate.Gate storage gate = _storage().gate;
         gate.buffered = msg.value.toUint88();
         gate.lastReportAt = uint32(block.timestamp);
         (uint256 shares, ) = TOKEN.mint(DEAD, msg.value);
@@ -123,7 +120,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     /// @inheritdoc IPoolManager
     function stake(address receiver, address referral) external payable nonReentrant returns (uint256 shares) {
         PoolStorage storage $ = _storage();
-        Gate memory gate = $.gate;
+        StakingGate.Gate memory gate = $.gate;
         if (gate.stakingPaused) revert StakingIsPaused();
         _checkCurrent($, gate);
         StakeLimits memory limits = $.limits;
@@ -131,15 +128,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         // the token calls nobody, and a second call just to ask for the total would cost every staker
         uint256 totalAfter;
         (shares, totalAfter) = TOKEN.mint(receiver, msg.value);
-        if (totalAfter > limits.poolCap) revert PoolCapExceeded(totalAfter, limits.poolCap);
-        uint256 level = _bucketLevel(gate, limits.dailyLimit);
-        if (level + msg.value > limits.dailyLimit)
-            revert DailyLimitExceeded(msg.value, Math.saturatingSub(limits.dailyLimit, level));
-
-        // the cap and the daily limit, both uint88, bound what follows
-        gate.buffered += uint88(msg.value);
-        gate.bucket = uint88(level + msg.value);
-        gate.bucketAt = uint32(block.timestamp);
+        gate.admit(limits, msg.value, totalAfter, block.timestamp);
         $.gate = gate;
         emit Staked(msg.sender, receiver, msg.value, shares, referral);
     }
@@ -181,10 +170,10 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function fundDeposits(uint256 validators) external nonReentrant {
         if (msg.sender != REGISTRY) revert NotAuthorized(msg.sender, REGISTRY);
         PoolStorage storage $ = _storage();
-        Gate memory gate = $.gate;
+        StakingGate.Gate memory gate = $.gate;
         _checkCurrent($, gate);
         uint256 amount = validators * VALIDATOR_DEPOSIT;
-        uint256 available = Math.saturatingSub(gate.buffered, $.ledger.owed);
+        uint256 available = depositableEther();
         if (amount > available) revert NotEnoughBuffered(amount, available);
         $.gate.buffered = uint88(gate.buffered - amount);
         uint256 deposited = $.deposited.add(_frames().frameAt(block.timestamp), amount);
@@ -204,6 +193,19 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function resumeStaking() external restricted {
         _storage().gate.stakingPaused = false;
         emit StakingResumed();
+    }
+
+    /// @inheritdoc IPoolManager
+    function pauseFinalisation() external {
+        if (msg.sender != GUARDIANS) revert NotAuthorized(msg.sender, GUARDIANS);
+        _storage().finalisationPaused = true;
+        emit FinalisationPaused();
+    }
+
+    /// @inheritdoc IPoolManager
+    function resumeFinalisation() external restricted {
+        _storage().finalisationPaused = false;
+        emit FinalisationResumed();
     }
 
     /// @inheritdoc IPoolManager
@@ -267,7 +269,8 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
                 totalShares: r.totalShares,
                 uncoveredLoss: Math.saturatingSub(uncovered, stream.freeUnlocked(left)),
                 deposited: $.deposited.total,
-                swept: $.ledger.swept
+                swept: $.ledger.swept,
+                queued: TOKEN.getPooledEthByShares(_queuedShares())
             });
     }
 
@@ -279,23 +282,18 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     }
 
     /// @inheritdoc IPoolManager
-    function depositableEther() external view returns (uint256) {
-        PoolStorage storage $ = _storage();
-        return Math.saturatingSub($.gate.buffered, $.ledger.owed);
+    function finalisationPaused() external view returns (bool) {
+        return _storage().finalisationPaused;
     }
 
     /// @inheritdoc IPoolManager
     function stakingState() external view returns (bool open, uint256 available) {
         PoolStorage storage $ = _storage();
-        Gate memory gate = $.gate;
+        StakingGate.Gate memory gate = $.gate;
         uint256 total = TOKEN.totalPooledEther();
         open = !gate.stakingPaused && !gate.lossPending && block.timestamp <= _staleAt(gate.lastReportAt) && total != 0;
         if (!open) return (false, 0);
-        StakeLimits memory limits = $.limits;
-        available = Math.min(
-            Math.saturatingSub(limits.poolCap, total),
-            Math.saturatingSub(limits.dailyLimit, _bucketLevel(gate, limits.dailyLimit))
-        );
+        available = gate.room($.limits, total, block.timestamp);
     }
 
     /// @inheritdoc IPoolManager
@@ -313,7 +311,8 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
                 guardians: GUARDIANS,
                 withdrawalVault: address(WITHDRAWAL_VAULT),
                 rewardsVault: address(REWARDS_VAULT),
-                reserve: address(RESERVE)
+                reserve: address(RESERVE),
+                withdrawalQueue: address(QUEUE)
             });
     }
 
@@ -351,6 +350,13 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         return _storage().gate.lastReportAt;
     }
 
+    /// @inheritdoc IPoolManager
+    function depositableEther() public view returns (uint256) {
+        PoolStorage storage $ = _storage();
+        uint256 spoken = $.ledger.owed + TOKEN.getPooledEthByShares(_queuedShares());
+        return Math.saturatingSub($.gate.buffered, spoken);
+    }
+
     function _authorizeUpgrade(address) internal override restricted {}
 
     /// @dev Steps 1 and 2 of a report (docs/accounting.md), in memory.
@@ -372,7 +378,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         if (v.gross > type(uint88).max) revert FigureTooLarge("assets", v.gross);
     }
 
-    /// @dev The rest of a report: pay what is owed, open the next stream, write, and only then move ETH.
+    /// @dev The rest of a report: pay what is owed, finalise withdrawals, open the next stream, write, and only then move ETH.
     function _apply(PoolStorage storage $, PendingLoss memory report, Settlement.Verdict memory v) private {
         if (v.loss != 0) {
             v.remember(block.timestamp);
@@ -383,6 +389,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         uint256 elapsed = block.timestamp - $.gate.lastReportAt;
         Settlement.Payment memory paid;
         if (v.ledger.owed != 0) paid = v.pay(RESERVE.shortfall());
+        _finalise($, report.frame, v, paid);
         v.ledger.swept = report.withdrawnAtRef;
         $.ledger = v.ledger;
         uint256 etherAfter = v.totalEther();
@@ -397,7 +404,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         );
         $.stream = stream;
         if (waiting != $.waiting) $.waiting = uint88(waiting);
-        _emitReport(report.refSlot, v, paid, etherAfter, elapsed, block.timestamp + stream.duration);
+        v.announce(report.refSlot, paid, etherAfter, elapsed, block.timestamp + stream.duration);
         ($.gate.lastReportAt, $.gate.buffered) = (uint32(report.reportedAt), uint88(v.buffered));
 
         TOKEN.rebase(
@@ -405,42 +412,32 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
             streamRate,
             block.timestamp + stream.duration,
             paid.treasuryShares == 0 ? address(0) : $.treasury,
-            paid.treasuryShares
+            paid.treasuryShares,
+            paid.burnedShares
         );
         if (v.withdrawals != 0) WITHDRAWAL_VAULT.sweep(v.withdrawals);
         if (v.executionRewards != 0) REWARDS_VAULT.sweep();
         if (paid.reserveFee != 0) RESERVE.fund{value: paid.reserveFee}();
+        if (paid.withdrawn != 0) {
+            (bool sent, ) = address(QUEUE).call{value: paid.withdrawn}("");
+            if (!sent) revert SendFailed(address(QUEUE), paid.withdrawn);
+        }
     }
 
-    function _emitReport(
-        uint256 refSlot,
+    /// @dev Step 4. The queue calls nobody, and claims have to wait until the ETH is there: everything happens in this call.
+    function _finalise(
+        PoolStorage storage $,
+        uint256 frame,
         Settlement.Verdict memory v,
-        Settlement.Payment memory paid,
-        uint256 etherAfter,
-        uint256 elapsed,
-        uint256 streamEnd
+        Settlement.Payment memory paid
     ) private {
-        emit Rebased(
-            refSlot,
-            v.sharesBefore,
-            v.etherBefore,
-            v.sharesBefore + paid.treasuryShares,
-            etherAfter,
-            v.gain,
-            paid.reserveFee,
-            paid.treasuryFee,
-            paid.treasuryShares,
-            elapsed
-        );
-        emit Settled(
-            refSlot,
-            v.withdrawals,
-            v.executionRewards,
-            v.locked,
-            v.ledger.owed,
-            v.losses.uncovered,
-            streamEnd
-        );
+        uint256 total = v.totalEther();
+        if (total == 0 || $.finalisationPaused || _queuedShares() == 0) return;
+        uint256 liquid = Math.saturatingSub(v.buffered, v.ledger.owed);
+        uint256 shares = v.sharesBefore + paid.treasuryShares;
+        (paid.withdrawn, paid.burnedShares) = QUEUE.finalise(frame, liquid, total, shares);
+        v.buffered -= paid.withdrawn;
+        v.gross -= paid.withdrawn;
     }
 
     function _closePending(PoolStorage storage $) private returns (PendingLoss memory report) {
@@ -465,7 +462,8 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         _checkBounds("minStake", limits.minStake, 1, HIGHEST_MIN_STAKE);
         PoolStorage storage $ = _storage();
         // what was used refills at the old pace up to now, at the new one from now on
-        $.gate.bucket = uint88(_bucketLevel($.gate, $.limits.dailyLimit));
+        StakingGate.Gate memory gate = $.gate;
+        $.gate.bucket = uint88(gate.level($.limits.dailyLimit, block.timestamp));
         $.gate.bucketAt = uint32(block.timestamp);
         $.limits = limits;
         emit StakeLimitsChanged(limits.minStake, limits.poolCap, limits.dailyLimit);
@@ -480,17 +478,12 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function _setLossLimit(uint16 lossLimitBps, uint32 lossWindow) private {
         _checkBounds("lossLimitBps", lossLimitBps, 10, 5_000);
         _checkBounds("lossWindow", lossWindow, 1 days, 90 days);
-        PoolStorage storage $ = _storage();
-        Settlement.Losses memory losses = $.losses;
-        // what the old window has forgotten stays so; the rest fades over the new one
-        (losses.recent, losses.recentAt) = (Settlement.remembered(losses, block.timestamp), uint32(block.timestamp));
-        (losses.limitBps, losses.window) = (lossLimitBps, lossWindow);
-        $.losses = losses;
+        _storage().losses = Settlement.renewed(_storage().losses, lossLimitBps, lossWindow, block.timestamp);
         emit LossLimitChanged(lossLimitBps, lossWindow);
     }
 
     /// @dev Reverts while a loss is pending or the last report is too old to trust the rate.
-    function _checkCurrent(PoolStorage storage $, Gate memory gate) private view {
+    function _checkCurrent(PoolStorage storage $, StakingGate.Gate memory gate) private view {
         if (gate.lossPending) revert LossIsPending($.pending.refSlot, $.pending.loss);
         uint256 staleAt = _staleAt(gate.lastReportAt);
         if (block.timestamp > staleAt) revert ReportStale(gate.lastReportAt, staleAt);
@@ -500,9 +493,9 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
         return reportAt + 2 * _frames().duration();
     }
 
-    /// @dev Part of the daily limit still in use, wei.
-    function _bucketLevel(Gate memory gate, uint256 dailyLimit) private view returns (uint256) {
-        return Math.saturatingSub(gate.bucket, (dailyLimit * (block.timestamp - gate.bucketAt)) / 1 days);
+    /// @dev Shares that wait in the queue.
+    function _queuedShares() private view returns (uint256) {
+        return Math.saturatingSub(TOKEN.sharesOf(address(QUEUE)), QUEUE_DUST);
     }
 
     function _frames() private view returns (FrameConfig memory) {

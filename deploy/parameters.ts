@@ -67,6 +67,10 @@ const schema = z
       poolCapEth: eth,
       dailyLimitEth: eth,
     }),
+    withdrawals: z.strictObject({
+      /** Before the end of a frame; what is requested later waits for the report of the next. */
+      cutoffMarginSeconds: seconds32,
+    }),
     oracles: z.strictObject({ members, quorum: within(1, MAX_MEMBERS) }),
     guardians: z.strictObject({
       members,
@@ -106,6 +110,9 @@ const schema = z
     }
     if (p.reserve.lowRunwayBlocks >= p.reserve.targetRunwayBlocks) {
       fail("reserve.lowRunwayBlocks", "must be below reserve.targetRunwayBlocks");
+    }
+    if (p.withdrawals.cutoffMarginSeconds >= p.frames.secondsPerSlot * p.frames.slotsPerFrame) {
+      fail("withdrawals.cutoffMarginSeconds", "must be shorter than a frame");
     }
     if (p.initialStakeEth < parseEther("0.001")) fail("initialStakeEth", "must be at least 0.001 ETH");
     if (p.pool.minStakeEth === 0n || p.pool.minStakeEth > parseEther("32")) {

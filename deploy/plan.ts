@@ -10,6 +10,7 @@ import {
   RewardsVault__factory,
   SSVAccount__factory,
   ValidatorRegistry__factory,
+  WithdrawalQueue__factory,
   WithdrawalVault__factory,
 } from "../types/ethers-contracts/index.js";
 import type { Parameters } from "./parameters.js";
@@ -25,6 +26,7 @@ const PARTS = [
   "reportOracleImplementation",
   "registryImplementation",
   "poolManagerImplementation",
+  "withdrawalQueueImplementation",
   "poolETH",
   "rewardsVault",
   "withdrawalVault",
@@ -32,6 +34,7 @@ const PARTS = [
   "guardians",
   "reportOracle",
   "registry",
+  "withdrawalQueue",
 ] as const;
 const CALLS = ["labelOperator", "operatorFunctions", "grantOperator", "grantGovernance", "seedReserve"] as const;
 /** Every transaction in its order. The pool opens with the last one: nobody can stake while the deployer still has a right. */
@@ -120,6 +123,7 @@ async function creations(
     p.reserve.lowRunwayBlocks,
   ]);
   const registry = ValidatorRegistry__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
+  const queue = WithdrawalQueue__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
   const vault = WithdrawalVault__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
   const poolManager = PoolManager__factory.createInterface().encodeFunctionData("initialize", [
     a.accessManager,
@@ -181,17 +185,28 @@ async function creations(
           withdrawalVault: a.withdrawalVault,
           rewardsVault: a.rewardsVault,
           reserve: a.reserve,
+          withdrawalQueue: a.withdrawalQueue,
         },
         p.frames,
       ),
     ),
-    poolETH: await create("PoolETH", new PoolETH__factory().getDeployTransaction(a.poolManager)),
+    withdrawalQueueImplementation: await create(
+      "WithdrawalQueue, code",
+      new WithdrawalQueue__factory().getDeployTransaction(
+        a.poolETH,
+        a.poolManager,
+        p.frames,
+        p.withdrawals.cutoffMarginSeconds,
+      ),
+    ),
+    poolETH: await create("PoolETH", new PoolETH__factory().getDeployTransaction(a.poolManager, a.withdrawalQueue)),
     rewardsVault: await create("RewardsVault", new RewardsVault__factory().getDeployTransaction(a.poolManager)),
     withdrawalVault: await proxy("WithdrawalVault", a.withdrawalVaultImplementation, vault),
     reserve: await proxy("OperationsReserve", a.reserveImplementation, reserve),
     guardians: await proxy("Guardians", a.guardiansImplementation, guardians),
     reportOracle: await proxy("ReportOracle", a.reportOracleImplementation, reportOracle),
     registry: await proxy("ValidatorRegistry", a.registryImplementation, registry),
+    withdrawalQueue: await proxy("WithdrawalQueue", a.withdrawalQueueImplementation, queue),
     poolManager: await proxy(
       "PoolManager: opens the pool with the first stake, for a dead address",
       a.poolManagerImplementation,

@@ -8,12 +8,14 @@ export const ROLES = {
 } as const;
 export type RoleName = keyof typeof ROLES;
 
-export type ManagedContract = "poolManager" | "registry" | "guardians" | "reportOracle" | "withdrawalVault" | "reserve";
+export type ManagedContract =
+  "poolManager" | "registry" | "guardians" | "reportOracle" | "withdrawalVault" | "reserve" | "withdrawalQueue";
 
 /** Every `restricted` function of the pool and who may call it. A test holds this list against the contracts. */
 export const RESTRICTED: Readonly<Record<ManagedContract, Readonly<Record<string, RoleName>>>> = {
   poolManager: {
     resumeStaking: "GOVERNANCE",
+    resumeFinalisation: "GOVERNANCE",
     confirmLoss: "GOVERNANCE",
     discardLoss: "GOVERNANCE",
     setFee: "GOVERNANCE",
@@ -48,6 +50,7 @@ export const RESTRICTED: Readonly<Record<ManagedContract, Readonly<Record<string
   },
   withdrawalVault: { upgradeToAndCall: "GOVERNANCE" },
   reserve: { setRunway: "GOVERNANCE", upgradeToAndCall: "GOVERNANCE" },
+  withdrawalQueue: { upgradeToAndCall: "GOVERNANCE" },
 };
 
 export interface RoleHolder {

@@ -7,6 +7,7 @@ import {
   PoolManager__factory,
   ReportOracle__factory,
   ValidatorRegistry__factory,
+  WithdrawalQueue__factory,
   WithdrawalVault__factory,
 } from "../types/ethers-contracts/index.js";
 import type { Deployment } from "./deploy.js";
@@ -24,6 +25,7 @@ const INTERFACES: Readonly<Record<ManagedContract, () => Interface>> = {
   reportOracle: () => ReportOracle__factory.createInterface(),
   withdrawalVault: () => WithdrawalVault__factory.createInterface(),
   reserve: () => OperationsReserve__factory.createInterface(),
+  withdrawalQueue: () => WithdrawalQueue__factory.createInterface(),
 };
 
 /** Everybody who holds a role now, from the AccessManager's events since the deployment. */
@@ -74,6 +76,7 @@ async function checkWiring(provider: Provider, { addresses: a }: Deployment, p: 
     reportOracle: a.reportOracleImplementation,
     withdrawalVault: a.withdrawalVaultImplementation,
     reserve: a.reserveImplementation,
+    withdrawalQueue: a.withdrawalQueueImplementation,
   };
   for (const [name, implementation] of Object.entries(proxies) as [ManagedContract, string][]) {
     const word = await provider.getStorage(a[name], IMPLEMENTATION_SLOT);
@@ -83,12 +86,17 @@ async function checkWiring(provider: Provider, { addresses: a }: Deployment, p: 
   }
   const frames = [p.frames.genesisTime, p.frames.secondsPerSlot, p.frames.slotsPerFrame];
   const pool = PoolManager__factory.connect(a.poolManager, { provider });
-  const parts = [a.poolETH, a.registry, a.reportOracle, a.guardians, a.withdrawalVault, a.rewardsVault, a.reserve];
+  const vaults = [a.withdrawalVault, a.rewardsVault];
+  const parts = [a.poolETH, a.registry, a.reportOracle, a.guardians, ...vaults, a.reserve, a.withdrawalQueue];
   expect("PoolManager.contracts", await pool.contracts(), parts);
   expect("PoolManager.frameConfig", await pool.frameConfig(), frames);
   const oracle = ReportOracle__factory.connect(a.reportOracle, { provider });
   expect("ReportOracle.targets", await oracle.targets(), [a.poolManager, a.registry]);
   expect("ReportOracle.frameConfig", await oracle.frameConfig(), frames);
+  const queue = WithdrawalQueue__factory.connect(a.withdrawalQueue, { provider });
+  expect("WithdrawalQueue.targets", await queue.targets(), [a.poolETH, a.poolManager]);
+  expect("WithdrawalQueue.frameConfig", await queue.frameConfig(), frames);
+  expect("WithdrawalQueue.cutoffMargin", await queue.cutoffMargin(), p.withdrawals.cutoffMarginSeconds);
   const registry = ValidatorRegistry__factory.connect(a.registry, { provider });
   expect("ValidatorRegistry.externals", await registry.externals(), [p.ssv.network, p.ssv.views, p.depositContract]);
   const credentials = `0x01${"00".repeat(11)}${a.withdrawalVault.slice(2).toLowerCase()}`;

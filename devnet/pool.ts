@@ -19,12 +19,14 @@ import {
   PoolManager__factory,
   ReportOracle__factory,
   ValidatorRegistry__factory,
+  WithdrawalQueue__factory,
   type Guardians,
   type OperationsReserve,
   type PoolETH,
   type PoolManager,
   type ReportOracle,
   type ValidatorRegistry,
+  type WithdrawalQueue,
 } from "../types/ethers-contracts/index.js";
 import { startDevnet, type Devnet, type DevnetOptions } from "./devnet.js";
 import { DevnetError } from "./errors.js";
@@ -33,6 +35,8 @@ import { deployOrLoadSsv, registerOperators, type SsvDeployment } from "./ssv.js
 
 /** Length of a frame here: reports can follow 17 slots after a frame's end, when its last block is final. */
 export const SLOTS_PER_FRAME = 32;
+/** Two epochs. */
+const CUTOFF_MARGIN_SLOTS = 16;
 const NETWORK_NAME = "pooleth-devnet";
 const OPERATOR_FEE_WEI_PER_BLOCK = 1_770_000_000n;
 const CLUSTER_CAP = 100;
@@ -91,6 +95,7 @@ export class LocalPool {
   readonly deployment: Deployment;
   readonly poolManager: PoolManager;
   readonly poolETH: PoolETH;
+  readonly withdrawalQueue: WithdrawalQueue;
   readonly registry: ValidatorRegistry;
   readonly guardians: Guardians;
   readonly reportOracle: ReportOracle;
@@ -111,6 +116,7 @@ export class LocalPool {
     const { provider } = devnet;
     this.poolManager = PoolManager__factory.connect(addresses.poolManager, provider);
     this.poolETH = PoolETH__factory.connect(addresses.poolETH, provider);
+    this.withdrawalQueue = WithdrawalQueue__factory.connect(addresses.withdrawalQueue, provider);
     this.registry = ValidatorRegistry__factory.connect(addresses.registry, provider);
     this.guardians = Guardians__factory.connect(addresses.guardians, provider);
     this.reportOracle = ReportOracle__factory.connect(addresses.reportOracle, provider);
@@ -314,6 +320,7 @@ async function openPool(devnet: Devnet, options: LocalPoolOptions): Promise<Loca
           secondsPerSlot: devnet.secondsPerSlot,
           slotsPerFrame: SLOTS_PER_FRAME,
         },
+        withdrawals: { cutoffMarginSeconds: CUTOFF_MARGIN_SLOTS * devnet.secondsPerSlot },
         ssv: { network: await ssv.network.getAddress(), views: await ssv.views.getAddress() },
         governance: { ...base.governance, address: governance.address },
         poolOperator: account(devnet, ACCOUNTS.poolOperator).address,

@@ -1,6 +1,6 @@
 import { hexlify, ZeroAddress, type Block, type Interface, type Log } from "ethers";
 import type { LocalPool } from "../devnet/pool.js";
-import { AccountingModel, DEAD, type Outcome } from "../test/model/accounting.js";
+import { AccountingModel, DEAD, QUEUE, type Outcome } from "../test/model/accounting.js";
 
 const WEI_PER_GWEI = 1_000_000_000n;
 
@@ -100,7 +100,7 @@ export class Auditor {
 
   /** Replays the whole run and compares. */
   async audit(holders: readonly string[]): Promise<Audit> {
-    const { poolManager, poolETH, reportOracle, devnet, deployment } = this.#pool;
+    const { poolManager, poolETH, reportOracle, withdrawalQueue, devnet, deployment } = this.#pool;
     const { provider } = devnet;
     const differences: string[] = [];
     let checked = 0;
@@ -126,6 +126,17 @@ export class Auditor {
       equal(`owed after slot ${refSlot}`, big(settled, "owed"), model.owedWei);
       equal(`uncovered loss after slot ${refSlot}`, big(settled, "uncoveredLoss"), model.uncoveredLossWei);
       equal(`end of the stream, slot ${refSlot}`, big(settled, "streamEnd"), model.streamEndsAt);
+      const finalised = this.#find(logs, log, withdrawalQueue.interface, "WithdrawalsFinalised");
+      equal(
+        `withdrawals finalised, slot ${refSlot}`,
+        finalised === null ? 0n : big(finalised, "amount"),
+        outcome.withdrawnWei,
+      );
+      equal(
+        `last withdrawal finalised, slot ${refSlot}`,
+        finalised === null ? model.lastFinalised : big(finalised, "lastId"),
+        model.lastFinalised,
+      );
       executionRewardsWei += big(settled, "executionRewards");
       reports.push({
         refSlot,
@@ -139,8 +150,9 @@ export class Auditor {
       });
     };
 
+    const { addresses } = deployment;
     const logs = await provider.getLogs({
-      address: [deployment.addresses.poolManager, deployment.addresses.reportOracle, deployment.addresses.poolETH],
+      address: [addresses.poolManager, addresses.reportOracle, addresses.poolETH, addresses.withdrawalQueue],
       fromBlock: deployment.block,
     });
     const times = new Map<number, number>();
@@ -167,10 +179,30 @@ export class Auditor {
       const funded = decode(poolManager.interface, log, "DepositsFunded");
       if (funded !== null) model.fundDeposits(big(funded, "amount") / (32n * 10n ** 18n));
       const moved = decode(poolETH.interface, log, "TransferShares");
-      // mints follow from stakes and fees
-      if (moved !== null && text(moved, "from") !== ZeroAddress) {
-        model.transferShares(text(moved, "from"), text(moved, "to"), big(moved, "shares"));
+      // mints follow from stakes and fees, burns from finalised withdrawals
+      if (moved !== null && text(moved, "from") !== ZeroAddress && text(moved, "to") !== ZeroAddress) {
+        if (text(moved, "to") !== addresses.withdrawalQueue) {
+          model.transferShares(text(moved, "from"), text(moved, "to"), big(moved, "shares"));
+        } else {
+          const requested = this.#all(logs, log, withdrawalQueue.interface, "WithdrawalRequested");
+          const [first] = requested;
+          if (first === undefined) throw new Error(`shares came to the queue in block ${log.blockNumber} unasked`);
+          const made = model.requestWithdrawalShares(text(moved, "from"), text(first, "owner"), big(moved, "shares"));
+          equal(`requests made in block ${log.blockNumber}`, BigInt(requested.length), BigInt(made.length));
+          for (const [i, request] of requested.entries()) {
+            equal(`shares of request ${big(request, "id")}`, big(request, "shares"), made[i]?.shares ?? 0n);
+          }
+        }
       }
+      const given = decode(withdrawalQueue.interface, log, "RequestTransferred");
+      if (given !== null) model.transferRequest(text(given, "from"), big(given, "id"), text(given, "to"));
+      const claimed = decode(withdrawalQueue.interface, log, "WithdrawalClaimed");
+      if (claimed !== null) {
+        const id = big(claimed, "id");
+        equal(`claim of request ${id}`, big(claimed, "amount"), model.claim(text(claimed, "owner"), id));
+      }
+      if (decode(poolManager.interface, log, "FinalisationPaused") !== null) model.finalisationPaused = true;
+      if (decode(poolManager.interface, log, "FinalisationResumed") !== null) model.finalisationPaused = false;
       const limit = decode(poolManager.interface, log, "LossLimitChanged");
       if (limit !== null) {
         model.parameters.lossLimitBps = big(limit, "lossLimitBps");
@@ -224,6 +256,9 @@ export class Auditor {
     equal("swept", totals.swept, model.sweptWei);
     equal("pending loss", (await poolManager.pendingLoss()).loss, model.pending?.lossWei ?? 0n);
     equal("fee", totals.fee, model.feeWei);
+    equal("queued withdrawals", totals.queued, model.queuedWei);
+    equal("shares in the withdrawal queue", await poolETH.sharesOf(addresses.withdrawalQueue), model.sharesOf(QUEUE));
+    equal("ETH held by the withdrawal queue", await provider.getBalance(addresses.withdrawalQueue), model.queueWei);
     equal("total pooled ether", totals.totalPooledEther, model.totalPooledEtherWei);
     equal("total shares", totals.totalShares, model.totalShares);
     equal(
@@ -250,6 +285,7 @@ export class Auditor {
       blockTag: this.#opened,
     });
     const frames = await poolManager.frameConfig();
+    const cutoffMarginSeconds = await this.#pool.withdrawalQueue.cutoffMargin();
     const parameters = {
       treasury,
       feeBps,
@@ -260,18 +296,27 @@ export class Auditor {
       poolCapWei: limits.poolCap,
       dailyLimitWei: limits.dailyLimit,
     };
-    const clock = { genesisTime: frames.genesisTime, frameSeconds: frames.secondsPerSlot * frames.slotsPerFrame };
+    const frameSeconds = frames.secondsPerSlot * frames.slotsPerFrame;
+    const clock = { genesisTime: frames.genesisTime, frameSeconds, cutoffMarginSeconds };
     const initial = await poolETH.sharesOf(DEAD); // a wei a share
     return new AccountingModel(parameters, clock, BigInt(this.#openedAt), initial);
   }
 
   #sameTransaction(logs: readonly Log[], of: Log, name: "Settled" | "Rebased" | "LossPending"): Decoded {
-    for (const log of logs) {
-      if (log.transactionHash !== of.transactionHash) continue;
-      const found = decode(this.#pool.poolManager.interface, log, name);
-      if (found !== null) return found;
-    }
-    throw new Error(`the report in transaction ${of.transactionHash} has no ${name} event`);
+    const found = this.#find(logs, of, this.#pool.poolManager.interface, name);
+    if (found === null) throw new Error(`the report in transaction ${of.transactionHash} has no ${name} event`);
+    return found;
+  }
+
+  #find(logs: readonly Log[], of: Log, abi: Interface, name: string): Decoded | null {
+    return this.#all(logs, of, abi, name)[0] ?? null;
+  }
+
+  #all(logs: readonly Log[], of: Log, abi: Interface, name: string): Decoded[] {
+    return logs
+      .filter((log) => log.transactionHash === of.transactionHash)
+      .map((log) => decode(abi, log, name))
+      .filter((event) => event !== null);
   }
 
   /** What a report finds outside the model, when its transaction begins: the block before, and earlier transactions of its own. */

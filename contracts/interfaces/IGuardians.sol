@@ -10,7 +10,7 @@ struct DepositAnchor {
 
 /// @title Guardians
 /// @notice k-of-n signers (EIP-712) who vet published validators once and approve each deposit. One guardian alone can pause deposits
-/// for a limited time, once until governance re-arms it; a quorum can pause staking. They can stop the pool, never move its ETH.
+/// for a limited time, once until governance re-arms it; a quorum can pause staking and the finalising of withdrawals. They can stop the pool, never move its ETH.
 ///
 /// Every message binds the chain, this contract and the approval epoch, which a pause and any change of the set raise: what was
 /// signed before is void.
@@ -19,6 +19,7 @@ interface IGuardians {
     event DepositsResumed(uint256 approvalEpoch);
     event GuardianRearmed(address indexed member);
     event StakingPauseRelayed(uint256 approvalEpoch);
+    event FinalisationPauseRelayed(uint256 approvalEpoch);
     event ApprovalEpochRaised(uint256 approvalEpoch);
     event PauseDurationChanged(uint256 pauseDuration);
 
@@ -64,6 +65,9 @@ interface IGuardians {
     /// @notice A quorum's signed wish to pause staking; anyone may deliver it, once: the epoch is raised.
     /// Signed: PauseStaking(uint256 approvalEpoch).
     function pauseStaking(uint256 approvalEpoch_, bytes[] calldata signatures) external;
+
+    /// @notice The same for the finalising of withdrawals. Signed: PauseFinalisation(uint256 approvalEpoch).
+    function pauseFinalisation(uint256 approvalEpoch_, bytes[] calldata signatures) external;
 
     /// @notice Governance. Ends a pause of deposits before its time.
     function resumeDeposits() external;

@@ -17,7 +17,8 @@ struct Rate {
 
 /// @title poolETH
 /// @notice Rebasing ERC-20: a ledger of shares, and the rate that turns shares into ether. `balanceOf` follows every report and
-/// every second of the reward stream without a transaction. Immutable; only the PoolManager writes the rate.
+/// every second of the reward stream without a transaction. Immutable; only the PoolManager writes the rate. Also the way out: a
+/// withdrawal is requested here, so that the queue needs no approval and can pull nobody's shares.
 ///
 /// Value of a share: `totalPooledEther() / totalShares()`, with
 /// `totalPooledEther() = pooledEther - streamRate * 10,000 wei * max(0, streamEnd - now)`.
@@ -33,7 +34,8 @@ interface IPoolETH is IERC20Metadata, IERC20Permit {
 
     /// @notice Only the PoolManager may call this.
     error NotPoolManager(address caller);
-    /// @notice A transfer or approval named an address that cannot hold poolETH (zero, or the token itself).
+    /// @notice A transfer or approval named an address that cannot hold poolETH (zero, the token itself, or
+    /// the withdrawal queue, which takes shares only as requests).
     error InvalidAddress(address account);
     /// @notice `account` holds `shares`, the operation needs `needed`.
     error InsufficientShares(address account, uint256 shares, uint256 needed);
@@ -84,7 +86,18 @@ interface IPoolETH is IERC20Metadata, IERC20Permit {
     /// @return etherAfter pooled ether with it, wei
     function mint(address to, uint256 amount) external returns (uint256 shares, uint256 etherAfter);
 
-    /// @notice Writes the rate after a report and mints `feeShares` to `feeRecipient`. PoolManager only.
+    /// @notice Hands shares worth `amount` wei to the withdrawal queue, for `owner` to claim their ETH once a report has finalised the
+    /// request. Until then they gain and lose with the pool. It cannot be cancelled. Nothing pauses it. See {IWithdrawalQueue} for the errors.
+    /// @param amount at least 0.001 ether; above 1,000 ether it becomes several requests, at most 64
+    /// @return firstId of the requests made
+    /// @return lastId the same unless it was split
+    function requestWithdrawal(uint256 amount, address owner) external returns (uint256 firstId, uint256 lastId);
+
+    /// @notice The same for exactly `shares`.
+    function requestWithdrawalShares(uint256 shares, address owner) external returns (uint256 firstId, uint256 lastId);
+
+    /// @notice Writes the rate after a report, mints `feeShares` to `feeRecipient` and burns `burnedShares` of the withdrawal queue, whose
+    /// ether `pooledEther` does not contain any more. PoolManager only.
     /// @param pooledEther wei once the stream has ended
     /// @param streamRate units of 10,000 wei a second
     /// @param streamEnd seconds since 1970
@@ -93,6 +106,7 @@ interface IPoolETH is IERC20Metadata, IERC20Permit {
         uint256 streamRate,
         uint256 streamEnd,
         address feeRecipient,
-        uint256 feeShares
+        uint256 feeShares,
+        uint256 burnedShares
     ) external;
 }

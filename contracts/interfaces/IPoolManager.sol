@@ -24,6 +24,7 @@ struct Totals {
     uint256 uncoveredLoss; // losses that gains have not paid back up to now
     uint256 deposited; // ever, to the deposit contract
     uint256 swept; // ever, from the WithdrawalVault
+    uint256 queued; // value of the shares that wait in the withdrawal queue; part of `totalPooledEther`
 }
 
 /// A report whose loss waits for governance; `frame` 0 means there is none. All wei.
@@ -64,15 +65,17 @@ struct PoolContracts {
     address withdrawalVault;
     address rewardsVault;
     address reserve;
+    address withdrawalQueue;
 }
 
 /// @title PoolManager
 /// @notice The way in for stakers and the owner of every ETH total: what is buffered, on the beacon chain, on its way there,
-/// not yet streamed and owed as fee. Reports change the totals, the fee is paid from gains only, deposits draw 32 ETH a validator.
+/// not yet streamed and owed as fee. Reports change the totals and pay withdrawals, the fee is paid from gains only, deposits draw 32 ETH
+/// a validator.
 ///
-/// Roles: anyone stakes; `ReportOracle` applies reports; `ValidatorRegistry` draws deposits; `Guardians` pause staking; governance
-/// (AccessManager) sets fee and limits within hard-coded bounds, resumes staking and decides on a pending loss. Neither staking nor
-/// the report path asks the AccessManager.
+/// Roles: anyone stakes; `ReportOracle` applies reports; `ValidatorRegistry` draws deposits; `Guardians` pause staking and the
+/// finalising of withdrawals; governance (AccessManager) sets fee and limits within hard-coded bounds, ends pauses and decides on a
+/// pending loss. Neither staking nor the report path asks the AccessManager.
 interface IPoolManager {
     /// @notice `amount` wei came in for `receiver`, who got `shares`.
     event Staked(
@@ -84,7 +87,8 @@ interface IPoolManager {
     );
     /// @notice A report was applied. One event tells the whole change of the rate: shares and ether just before and just after,
     /// the gain (negative: loss), the part of the fee that went to the reserve as ETH and to the treasury as shares worth
-    /// `treasuryFee`, and the seconds since the report applied before was delivered.
+    /// `treasuryFee`, and the seconds since the report applied before was delivered. Shares and ether after are less what the
+    /// withdrawal queue finalised in the same report (its `WithdrawalsFinalised`), which leaves the rate.
     event Rebased(
         uint256 indexed refSlot,
         uint256 sharesBefore,
@@ -116,6 +120,8 @@ interface IPoolManager {
     event DepositsFunded(uint256 amount, uint256 deposited);
     event StakingPaused();
     event StakingResumed();
+    event FinalisationPaused();
+    event FinalisationResumed();
     event FeeChanged(uint256 feeBps);
     event TreasuryChanged(address treasury);
     event StakeLimitsChanged(uint256 minStake, uint256 poolCap, uint256 dailyLimit);
@@ -177,6 +183,12 @@ interface IPoolManager {
     /// @notice Governance. Opens staking again.
     function resumeStaking() external;
 
+    /// @notice Reports finalise no withdrawals any more; requests and claims go on. Guardians only (a quorum).
+    function pauseFinalisation() external;
+
+    /// @notice Governance. Reports finalise withdrawals again.
+    function resumeFinalisation() external;
+
     /// @notice Governance, after its delay. Applies the newest figures of the pending report, if its loss is at most `agreedLoss` wei.
     /// The loss is that of the moment: a running stream goes on unlocking gain that the loss would have eaten, so it grows by up to
     /// what was locked when the report came, and shrinks by what reaches the RewardsVault.
@@ -208,7 +220,10 @@ interface IPoolManager {
     /// @notice Value of 1e18 shares in wei, seconds since the last applied report, and whether it is stale.
     function rate() external view returns (uint256 value, uint256 age, bool stale);
 
-    /// @notice Wei that may go to new validators: what is buffered less what is owed.
+    /// @notice Whether reports leave the withdrawal queue as it is.
+    function finalisationPaused() external view returns (bool);
+
+    /// @notice Wei that may go to new validators: what is buffered less what is owed and what waits in the withdrawal queue.
     function depositableEther() external view returns (uint256);
 
     /// @notice Whether staking is open now, and the most wei one stake may bring.

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Rate} from "../interfaces/IPoolETH.sol";
+import {IPoolManager} from "../interfaces/IPoolManager.sol";
 import {RewardStream} from "./RewardStream.sol";
 import {ShareMath} from "./ShareMath.sol";
 
@@ -42,11 +43,13 @@ library Settlement {
         uint256 loss; // fall of totalPooledEther
     }
 
-    /// How a report pays what is owed. Wei.
+    /// What a report pays: what is owed, and withdrawals. Wei.
     struct Payment {
         uint256 reserveFee;
         uint256 treasuryFee;
         uint256 treasuryShares;
+        uint256 withdrawn;
+        uint256 burnedShares;
     }
 
     uint256 private constant BPS = 10_000;
@@ -74,6 +77,16 @@ library Settlement {
         if (losses.recent == 0) return 0; // a new pool has no window yet
         uint256 left = RewardStream.remaining(uint256(losses.recentAt) + losses.window, time);
         return uint88(Math.ceilDiv(losses.recent * left, losses.window));
+    }
+
+    /// @notice Under new terms, what the old window has forgotten stays so; the rest fades over the new one.
+    function renewed(
+        Losses memory losses,
+        uint16 limitBps,
+        uint32 window,
+        uint256 time
+    ) internal pure returns (Losses memory) {
+        return Losses(losses.uncovered, remembered(losses, time), uint32(time), window, limitBps);
     }
 
     /// @notice Step 2: a gain is locked; a loss first eats what is locked, the rest lowers the total.
@@ -128,6 +141,38 @@ library Settlement {
     /// @notice Pooled ether at this moment of the report.
     function totalEther(Verdict memory v) internal pure returns (uint256) {
         return Math.saturatingSub(v.gross, v.ledger.owed + v.locked);
+    }
+
+    /// @notice Tells the world.
+    function announce(
+        Verdict memory v,
+        uint256 refSlot,
+        Payment memory paid,
+        uint256 etherAfter,
+        uint256 elapsed,
+        uint256 streamEnd
+    ) internal {
+        emit IPoolManager.Rebased(
+            refSlot,
+            v.sharesBefore,
+            v.etherBefore,
+            v.sharesBefore + paid.treasuryShares - paid.burnedShares,
+            etherAfter,
+            v.gain,
+            paid.reserveFee,
+            paid.treasuryFee,
+            paid.treasuryShares,
+            elapsed
+        );
+        emit IPoolManager.Settled(
+            refSlot,
+            v.withdrawals,
+            v.executionRewards,
+            v.locked,
+            v.ledger.owed,
+            v.losses.uncovered,
+            streamEnd
+        );
     }
 
     function _saturate(uint256 value) private pure returns (uint88) {

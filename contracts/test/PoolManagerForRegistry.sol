@@ -9,6 +9,7 @@ contract PoolManagerForRegistry {
 
     uint256 public depositableEther;
     uint256 public stakingPauses;
+    uint256 public finalisationPauses;
     bytes private _callback;
 
     receive() external payable {
@@ -29,5 +30,9 @@ contract PoolManagerForRegistry {
 
     function pauseStaking() external {
         ++stakingPauses;
+    }
+
+    function pauseFinalisation() external {
+        ++finalisationPauses;
     }
 }

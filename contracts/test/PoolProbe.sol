@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IPoolETH, Rate} from "../interfaces/IPoolETH.sol";
 import {IPoolManager, PendingLoss, Totals} from "../interfaces/IPoolManager.sol";
+import {IWithdrawalQueue, QueueState, RequestStatus} from "../interfaces/IWithdrawalQueue.sol";
 
 /// Everything that can be seen of the pool's accounting, in one call of one block.
 struct Observation {
@@ -21,16 +22,26 @@ struct Observation {
     bool stale;
     uint256 lastFrame;
     uint256 depositedAt;
+    bool finalisationPaused;
+    uint256 queueShares;
+    uint256 queueBalance;
+    QueueState queue;
+    RequestStatus[] requests;
+    uint256[] hints;
+    uint256[] ahead;
+    uint256[] etherAhead;
     uint256 timestamp;
 }
 
 /// @title PoolProbe
 /// @notice Lets tests read the whole pool after every step without dozens of calls.
 contract PoolProbe {
+    /// @param ids of the requests to look at
     /// @param frame whose end `depositedAt` is asked for
     function observe(
         IPoolManager manager,
         address[] calldata accounts,
+        uint256[] calldata ids,
         uint256 frame
     ) external view returns (Observation memory o) {
         IPoolETH token = IPoolETH(manager.contracts().token);
@@ -51,5 +62,25 @@ contract PoolProbe {
         o.lastFrame = manager.lastFrame();
         o.depositedAt = manager.depositedAt(frame);
         o.timestamp = block.timestamp;
+        o.finalisationPaused = manager.finalisationPaused();
+        _observeQueue(o, token, IWithdrawalQueue(manager.contracts().withdrawalQueue), ids);
+    }
+
+    function _observeQueue(
+        Observation memory o,
+        IPoolETH token,
+        IWithdrawalQueue queue,
+        uint256[] calldata ids
+    ) private view {
+        o.queueShares = token.sharesOf(address(queue));
+        o.queueBalance = address(queue).balance;
+        o.queue = queue.state();
+        o.hints = queue.hints(ids);
+        o.requests = new RequestStatus[](ids.length);
+        (o.ahead, o.etherAhead) = (new uint256[](ids.length), new uint256[](ids.length));
+        for (uint256 i; i < ids.length; ++i) {
+            o.requests[i] = queue.request(ids[i]);
+            (o.ahead[i], o.etherAhead[i]) = queue.position(ids[i]);
+        }
     }
 }

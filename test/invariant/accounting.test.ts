@@ -4,7 +4,7 @@ import { ETHER, FRAME_SECONDS, MAX_UINT88 } from "../unit/pool/support.js";
 import type { AccountingModel } from "../model/accounting.js";
 import { PoolWalk } from "./poolWalk.js";
 
-const DEFAULT_WALKS = 40;
+const DEFAULT_WALKS = 60;
 /**
  * Walks of the default run. ACCOUNTING_WALKS asks for more (1,000 take six minutes), ACCOUNTING_SEED for others, and ACCOUNTING_SHRINK,
  * set to anything, has a failing walk cut down to the steps that matter.
@@ -19,14 +19,20 @@ const LAST_TIME = 3_600_000_000n;
 const REFUSALS = [
   "DailyLimitExceeded",
   "FigureTooLarge",
+  "InvalidHint",
   "InsufficientShares",
   "LossIsPending",
   "NoPendingLoss",
   "NotEnoughBuffered",
+  "NotRequestOwner",
   "PendingLossChanged",
   "PoolCapExceeded",
   "ReportStale",
+  "RequestClaimed",
+  "RequestNotFinalised",
+  "RequestTooSmall",
   "StakeBelowMinimum",
+  "UnknownRequest",
   "WithdrawalsNotInVault",
   "WithdrawnDecreased",
   "ZeroShares",
@@ -46,7 +52,7 @@ const wei = fc.oneof(
   { weight: 1, arbitrary: fc.bigInt({ min: 0n, max: 20n }) },
   { weight: 2, arbitrary: fc.bigInt({ min: 1n, max: 10n ** 12n }) },
   { weight: 4, arbitrary: fc.bigInt({ min: 1n, max: 100n * ETHER }) },
-  { weight: 3, arbitrary: fc.bigInt({ min: 1n, max: 20_000n * ETHER }) },
+  { weight: 3, arbitrary: fc.noBias(fc.bigInt({ min: 1n, max: 20_000n * ETHER })) },
 );
 const gift = fc.oneof(
   { weight: 8, arbitrary: fc.bigInt({ min: 0n, max: ETHER }) },
@@ -84,10 +90,47 @@ const reported = fc.record({
 type Reported = typeof reported extends fc.Arbitrary<infer T> ? T : never;
 
 const step = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ kind: fc.constant("stake" as const), seconds, user, wei }) },
+  { weight: 20, arbitrary: fc.record({ kind: fc.constant("stake" as const), seconds, user, wei }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("transfer" as const), seconds, user, to: user, wei }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("transferAll" as const), seconds, user, to: user }) },
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("fund" as const), seconds, share: millionths }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("fund" as const),
+      seconds,
+      share: fc.oneof(millionths, fc.noBias(millionths)),
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("request" as const), seconds, user, to: user, wei }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("requestShare" as const),
+      seconds,
+      /** Left out: who holds most. */
+      user: fc.option(user, { freq: 2 }),
+      to: user,
+      share: fc.noBias(millionths),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant("give" as const), seconds, pick: fc.noBias(millionths), user, to: user }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      kind: fc.constant("claim" as const),
+      seconds,
+      /** Left out: the first that can be claimed. */
+      pick: fc.option(fc.noBias(millionths), { freq: 2 }),
+      hint: fc.constantFrom("none", "right", "right", "wrong"),
+      /** Who tries: the owner, or somebody. */
+      user: fc.option(user, { freq: 6 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("pauseFinalisation" as const), seconds }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("resumeFinalisation" as const), seconds }) },
   { weight: 24, arbitrary: fc.record({ kind: fc.constant("frameAndReport" as const), reported }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("reportNow" as const), reported }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("reportAtStreamEnd" as const), reported }) },
@@ -157,6 +200,11 @@ class Tally {
   waiting = 0;
   confirmed = 0;
   discarded = 0;
+  /** Reports that finalised withdrawals; as many as were due, and as many as could be paid. */
+  finalised = 0;
+  short = 0;
+  splits = 0;
+  claims = 0;
 }
 
 async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
@@ -176,7 +224,19 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
       if (outcome.gainWei < 0n && outcome.lossWei < -outcome.gainWei) tally.eaten++;
       if (outcome.reserveFeeWei > 0n) tally.reserveFees++;
       if (outcome.treasuryShares > 0n) tally.treasuryFees++;
+      if (outcome.burnedShares > 0n) {
+        tally.finalised++;
+        if (model.waitingWithdrawals.length > 0) tally.short++;
+      }
     }
+  };
+  /** A request there is, or one before or behind them all. */
+  const pick = (millionth: bigint) => (millionth * BigInt(model.withdrawals.length + 2)) / 1_000_001n;
+  const userOf = (address: string | undefined) => Math.max(0, walk.users.indexOf(address ?? ""));
+  const requested = async (request: () => Promise<void>) => {
+    const before = model.withdrawals.length;
+    await request();
+    if (model.withdrawals.length > before + 1) tally.splits++;
   };
   switch (s.kind) {
     case "stake":
@@ -187,6 +247,37 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
       return;
     case "transferAll":
       await walk.transferShares(s.seconds, s.user, s.to, model.sharesOf(walk.users[s.user]!));
+      return;
+    case "request":
+      await requested(() => walk.requestWithdrawal(s.seconds, s.user, s.to, s.wei));
+      return;
+    case "requestShare": {
+      const held = walk.users.map((address) => model.sharesOf(address));
+      const richest = held.reduce((best, shares, i) => (shares > held[best]! ? i : best), 0);
+      const from = s.user ?? richest;
+      const shares = (held[from]! * s.share) / 1_000_000n;
+      await requested(() => walk.requestWithdrawalShares(s.seconds, from, s.to, shares));
+      return;
+    }
+    case "give":
+      await walk.transferRequest(s.seconds, s.user, pick(s.pick), s.to);
+      return;
+    case "claim": {
+      const first = model.withdrawals.findIndex(({ paidWei, claimed }) => paidWei !== undefined && !claimed);
+      const id = s.pick === null ? BigInt(first + 1) : pick(s.pick);
+      const withdrawal = model.withdrawals[Number(id) - 1];
+      const right = withdrawal?.checkpoint ?? 0n;
+      const hint = { none: undefined, right, wrong: right + 1n }[s.hint];
+      const claimed = model.claimedWei;
+      await walk.claim(s.seconds, s.user ?? userOf(withdrawal?.owner), id, hint);
+      if (model.claimedWei > claimed) tally.claims++;
+      return;
+    }
+    case "pauseFinalisation":
+      await walk.pauseFinalisation(s.seconds);
+      return;
+    case "resumeFinalisation":
+      await walk.resumeFinalisation(s.seconds);
       return;
     case "fund":
       await walk.fundDeposits(s.seconds, (model.depositableWei * s.share) / (900_000n * 32n * ETHER));

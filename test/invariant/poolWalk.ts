@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { Interface, type Result } from "ethers";
-import { AccountingModel, DEAD, Refusal, type Figures, type Outcome } from "../model/accounting.js";
+import { AccountingModel, DEAD, QUEUE, Refusal, type Figures, type Outcome } from "../model/accounting.js";
 import {
+  CUTOFF_MARGIN_SECONDS,
   deployPool,
   FRAME_SECONDS,
   SLOTS_PER_FRAME,
@@ -10,21 +11,39 @@ import {
   type Pool,
   type PoolOptions,
 } from "../unit/pool/support.js";
-import { PoolETH__factory, PoolManager__factory, PoolProbe__factory } from "../../types/ethers-contracts/index.js";
+import {
+  PoolETH__factory,
+  PoolManager__factory,
+  PoolProbe__factory,
+  WithdrawalQueue__factory,
+} from "../../types/ethers-contracts/index.js";
 
 const managerInterface = PoolManager__factory.createInterface();
 const tokenInterface = PoolETH__factory.createInterface();
+const queueInterface = WithdrawalQueue__factory.createInterface();
 const probeInterface = PoolProbe__factory.createInterface();
 const reserveInterface = new Interface(["function setShortfall(uint256)"]);
 const hex = (value: bigint) => `0x${value.toString(16)}`;
+
+/** Gets all that is claimed. */
+const RECIPIENT = "0x00000000000000000000000000000000000c1a1e";
+const ZERO = "0x0000000000000000000000000000000000000000";
 
 const START = BigInt(STARTS_AT) + 3_600n;
 
 /** What every step leaves behind, as the model sees it. */
 type Observed = ReturnType<typeof expected>;
 
-function expected(model: AccountingModel, accounts: string[]) {
+function expected(model: AccountingModel, accounts: string[], ids: bigint[]) {
   const pending = model.pending;
+  const looked = ids.map((id) => ({ id, withdrawal: model.withdrawals[Number(id) - 1]! }));
+  const ahead = looked.map(({ id, withdrawal }) =>
+    withdrawal.paidWei === undefined
+      ? model.withdrawals
+          .slice(Number(model.lastFinalised), Number(id) - 1)
+          .reduce((shares, other) => shares + other.shares, 0n)
+      : 0n,
+  );
   return {
     totals: {
       buffered: model.bufferedWei,
@@ -38,6 +57,7 @@ function expected(model: AccountingModel, accounts: string[]) {
       uncoveredLoss: model.uncoveredLossWei,
       deposited: model.depositedWei,
       swept: model.sweptWei,
+      queued: model.queuedWei,
     },
     streamRate: model.netPerSecondWei / 10_000n,
     streamEnd: model.streamEndsAt,
@@ -63,6 +83,25 @@ function expected(model: AccountingModel, accounts: string[]) {
     lastFrame: model.lastFrame,
     depositedAt: model.depositedBy(model.frame - 1n),
     timestamp: model.now,
+    finalisationPaused: model.finalisationPaused,
+    queueShares: model.sharesOf(QUEUE),
+    queueBalance: model.queueWei,
+    queue: {
+      lastRequest: BigInt(model.withdrawals.length),
+      lastFinalised: model.lastFinalised,
+      checkpoints: model.checkpoints,
+      unfinalisedShares: model.queuedShares,
+    },
+    requests: looked.map(({ withdrawal: { owner, shares, paidWei, claimed } }) => ({
+      owner: claimed ? ZERO : owner,
+      shares,
+      amount: paidWei ?? model.etherFor(shares),
+      finalised: paidWei !== undefined,
+      claimed,
+    })),
+    hints: looked.map(({ withdrawal }) => withdrawal.checkpoint),
+    ahead,
+    etherAhead: ahead.map((shares) => model.etherFor(shares)),
   };
 }
 
@@ -93,11 +132,14 @@ export class PoolWalk {
     withdrawalVault: string;
     rewardsVault: string;
     probe: string;
+    queue: string;
   };
   private readonly options: PoolOptions;
   private readonly deployedAt: bigint;
   private snapshot = "";
   private baseline: Baseline;
+  /** All that was ever staked and gained, less what was lost. */
+  private cameInWei: bigint;
   private lastTransaction: unknown;
 
   private constructor(
@@ -115,12 +157,14 @@ export class PoolWalk {
     this.deployedAt = deployedAt;
     this.model = this.newModel();
     this.baseline = this.newBaseline(this.model.totalPooledEtherWei, 0n);
+    this.cameInWei = this.model.bufferedWei;
   }
 
   static async create(options: PoolOptions = {}): Promise<PoolWalk> {
     const pool = await deployPool(options);
     const deployedAt = await pool.manager.lastReportAt();
     const probe = await new PoolProbe__factory(pool.users[0]).deploy();
+    await pool.setBalance(RECIPIENT, 0n);
     for (const user of [...pool.users.slice(0, 4), pool.oracle, pool.registry, pool.guardians, pool.governance])
       await pool.setBalance(user.address, 10n ** 27n);
     const walk = new PoolWalk(
@@ -133,6 +177,7 @@ export class PoolWalk {
         withdrawalVault: await pool.withdrawalVault.getAddress(),
         rewardsVault: await pool.rewardsVault.getAddress(),
         probe: await probe.getAddress(),
+        queue: await pool.queue.getAddress(),
       },
       pool.treasury.address,
       deployedAt,
@@ -152,6 +197,7 @@ export class PoolWalk {
     this.model = this.newModel();
     this.model.now = START;
     this.baseline = this.newBaseline(this.model.totalPooledEtherWei, 0n);
+    this.cameInWei = this.model.bufferedWei;
   }
 
   async stake(seconds: bigint, user: number, wei: bigint): Promise<bigint | undefined> {
@@ -196,6 +242,78 @@ export class PoolWalk {
     });
   }
 
+  async requestWithdrawal(seconds: bigint, from: number, owner: number, wei: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[from]!,
+      to: this.addresses.token,
+      data: tokenInterface.encodeFunctionData("requestWithdrawal", [wei, this.users[owner]!]),
+      model: () => {
+        this.checkRequests(() => this.model.requestWithdrawal(this.users[from]!, this.users[owner]!, wei));
+      },
+    });
+  }
+
+  async requestWithdrawalShares(seconds: bigint, from: number, owner: number, shares: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[from]!,
+      to: this.addresses.token,
+      data: tokenInterface.encodeFunctionData("requestWithdrawalShares", [shares, this.users[owner]!]),
+      model: () => {
+        this.checkRequests(() => this.model.requestWithdrawalShares(this.users[from]!, this.users[owner]!, shares));
+      },
+    });
+  }
+
+  async transferRequest(seconds: bigint, from: number, id: bigint, to: number): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[from]!,
+      to: this.addresses.queue,
+      data: queueInterface.encodeFunctionData("transferRequest", [id, this.users[to]!]),
+      model: () => {
+        this.model.transferRequest(this.users[from]!, id, this.users[to]!);
+      },
+    });
+  }
+
+  async claim(seconds: bigint, from: number, id: bigint, hint?: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.users[from]!,
+      to: this.addresses.queue,
+      data:
+        hint === undefined
+          ? queueInterface.encodeFunctionData("claim(uint256,address)", [id, RECIPIENT])
+          : queueInterface.encodeFunctionData("claim(uint256,address,uint256)", [id, RECIPIENT, hint]),
+      model: () => {
+        this.model.claim(this.users[from]!, id, hint);
+      },
+    });
+  }
+
+  async pauseFinalisation(seconds: bigint): Promise<void> {
+    await this.step(seconds, {
+      from: this.pool.guardians.address,
+      to: this.addresses.manager,
+      data: managerInterface.encodeFunctionData("pauseFinalisation"),
+      model: () => {
+        this.model.finalisationPaused = true;
+      },
+    });
+  }
+
+  async resumeFinalisation(seconds: bigint): Promise<void> {
+    await this.govern(seconds, "resumeFinalisation", [], () => {
+      this.model.finalisationPaused = false;
+    });
+  }
+
+  /** A request is never worth more than what was asked for, and less by less than a share for each part and the dust. */
+  private checkRequests(request: () => { shares: bigint }[]): void {
+    const before = this.model.sharesOf(QUEUE);
+    const made = request().reduce((shares, withdrawal) => shares + withdrawal.shares, 0n);
+    const moved = this.model.sharesOf(QUEUE) - before;
+    expect(moved - made).to.equal(before === 0n ? 1n : 0n);
+  }
+
   async fundDeposits(seconds: bigint, validators: bigint): Promise<void> {
     await this.step(seconds, {
       from: this.pool.registry.address,
@@ -231,6 +349,7 @@ export class PoolWalk {
       model: () => {
         const sharesBefore = this.model.totalShares;
         last = { outcome: this.model.report(this.figures(figures)), sharesBefore };
+        if (last.outcome.applied) this.cameInWei += last.outcome.gainWei;
         return last.outcome;
       },
       fall: () => last?.outcome.applied === true && last.outcome.lossWei > 0n,
@@ -245,7 +364,7 @@ export class PoolWalk {
 
   async confirmLoss(seconds: bigint, agreedWei: bigint): Promise<void> {
     await this.govern(seconds, "confirmLoss", [agreedWei], () => {
-      this.model.confirmLoss(agreedWei);
+      this.cameInWei += this.model.confirmLoss(agreedWei).gainWei;
     });
   }
 
@@ -316,14 +435,17 @@ export class PoolWalk {
 
   /** @param applied whether a report was applied in the last block */
   async compare(applied = false): Promise<void> {
+    const ids = this.looked();
     const data = probeInterface.encodeFunctionData("observe", [
       this.addresses.manager,
       this.accounts,
+      ids,
       this.model.frame - 1n,
     ]);
     const result = await this.request("eth_call", [{ to: this.addresses.probe, data }, "latest"]);
     const [o] = probeInterface.decodeFunctionResult("observe", result as string) as unknown as [Result];
-    const { totals, rate, pending, shares, balances, ...rest } = o.toObject() as Record<string, Result>;
+    const { totals, rate, pending, shares, balances, queue, requests, hints, ahead, etherAhead, ...rest } =
+      o.toObject() as Record<string, Result>;
     const { totalPooledEther, uncoveredLoss } = totals!.toObject() as Record<
       "totalPooledEther" | "uncoveredLoss",
       bigint
@@ -338,13 +460,36 @@ export class PoolWalk {
       streamRate: (rate!.toObject() as Record<string, bigint>)["streamRate"],
       streamEnd: (rate!.toObject() as Record<string, bigint>)["streamEnd"],
       pending: pending!.toObject(),
+      queue: queue!.toObject(),
+      requests: requests!.toArray().map((request) => (request as Result).toObject()),
+      hints: hints!.toArray(),
+      ahead: ahead!.toArray(),
+      etherAhead: etherAhead!.toArray(),
     };
-    const model: Observed = expected(this.model, this.accounts);
+    const model: Observed = expected(this.model, this.accounts, ids);
     expect(observed).to.deep.equal(model);
     // I1: what shares can claim is covered
     const t = model.totals;
     expect(t.totalPooledEther <= t.buffered + t.clBalance + t.inFlight).to.equal(true);
-    expect(model.shares.reduce((a, b) => a + b)).to.equal(t.totalShares);
+    expect(model.shares.reduce((a, b) => a + b) + model.queueShares).to.equal(t.totalShares);
+    // I9: finalised withdrawals are covered, to less than a wei for each; nothing was lost on the way
+    const { claimableWei, queueWei, claimedWei, reserveWei, lastFinalised } = this.model;
+    expect(claimableWei <= queueWei && queueWei <= claimableWei + lastFinalised).to.equal(true);
+    expect(t.buffered + t.clBalance + t.inFlight + queueWei + claimedWei + reserveWei).to.equal(this.cameInWei);
+    if (claimedWei !== this.seenClaimedWei) {
+      this.seenClaimedWei = claimedWei;
+      expect(BigInt((await this.request("eth_getBalance", [RECIPIENT, "latest"])) as string)).to.equal(claimedWei);
+    }
+  }
+  private seenClaimedWei = 0n;
+
+  /** The requests about to be finalised, and the newest. */
+  private looked(): bigint[] {
+    const count = this.model.withdrawals.length;
+    const finalised = Number(this.model.lastFinalised);
+    const ids: bigint[] = [];
+    for (let id = 1; id <= count; id++) if (Math.abs(id - finalised) < 6 || id > count - 4) ids.push(BigInt(id));
+    return ids;
   }
 
   /** I10: what streams stays below the yearly limit, whatever was reported; only what pays losses back may come faster. */
@@ -398,7 +543,7 @@ export class PoolWalk {
     expect(rebased).to.deep.equal({
       sharesBefore,
       etherBefore: outcome.etherBeforeWei,
-      sharesAfter: sharesBefore + outcome.treasuryShares,
+      sharesAfter: sharesBefore + outcome.treasuryShares - outcome.burnedShares,
       etherAfter: outcome.etherAfterWei,
       gain: outcome.gainWei,
       reserveFee: outcome.reserveFeeWei,
@@ -416,13 +561,18 @@ export class PoolWalk {
 
   /** What must hold of any applied report, whatever its figures. */
   private checkOutcome(outcome: Outcome, sharesBefore: bigint): void {
-    const { etherBeforeWei, etherAfterWei, lossWei, treasuryFeeWei, treasuryShares } = outcome;
+    const { etherBeforeWei, lossWei, treasuryFeeWei, treasuryShares, withdrawnWei, burnedShares } = outcome;
+    // before withdrawals leave
+    const etherWei = outcome.etherAfterWei + withdrawnWei;
     const after = sharesBefore + treasuryShares;
     // I10: a gain changes nothing at once but what the treasury is paid; a loss lowers the total by exactly itself
-    if (etherBeforeWei > lossWei) expect(etherAfterWei).to.equal(etherBeforeWei - lossWei + treasuryFeeWei);
+    if (etherBeforeWei > lossWei) expect(etherWei).to.equal(etherBeforeWei - lossWei + treasuryFeeWei);
     // the treasury's shares are worth at most what it is owed, and less by less than one share
-    expect(treasuryShares * etherAfterWei <= treasuryFeeWei * after).to.equal(true);
-    expect((treasuryFeeWei - (treasuryShares * etherAfterWei) / after - 1n) * after <= etherAfterWei).to.equal(true);
+    expect(treasuryShares * etherWei <= treasuryFeeWei * after).to.equal(true);
+    expect((treasuryFeeWei - (treasuryShares * etherWei) / after - 1n) * after <= etherWei).to.equal(true);
+    // I9: withdrawals get what their shares are worth, and less by less than a wei
+    expect(withdrawnWei * after <= burnedShares * etherWei).to.equal(true);
+    expect((withdrawnWei + 1n) * after > burnedShares * etherWei).to.equal(true);
   }
 
   private async govern(seconds: bigint, name: GovernanceCall, args: unknown[], model: () => void): Promise<void> {
@@ -468,7 +618,10 @@ export class PoolWalk {
     const failure = await this.send(call.from, call.to, data, call.value ?? 0n);
     expect(failure, "error of the pool").to.equal(refusal);
     if (refusal !== undefined) this.refused.set(refusal, (this.refused.get(refusal) ?? 0) + 1);
-    if (refusal === undefined) this.baseline.paidInWei += call.value ?? 0n;
+    if (refusal === undefined) {
+      this.baseline.paidInWei += call.value ?? 0n;
+      this.cameInWei += call.value ?? 0n;
+    }
     await this.compare(refusal === undefined && call.applies?.() === true);
     // I3: at equal time the value of a share falls only by a reported loss
     if (call.fall?.() !== true)
@@ -480,14 +633,15 @@ export class PoolWalk {
   private async send(from: string, to: string, data: string, value: bigint): Promise<string | undefined> {
     try {
       this.lastTransaction = await this.request("eth_sendTransaction", [
-        { from, to, data, value: hex(value), gas: "0xf4240", gasPrice: hex(10n ** 12n) },
+        { from, to, data, value: hex(value), gas: "0x2dc6c0", gasPrice: hex(10n ** 12n) },
       ]);
       return undefined;
     } catch (error) {
       const reason = (error as { data?: unknown }).data;
       const bytes = typeof reason === "string" ? reason : (reason as { data?: string } | undefined)?.data;
       if (bytes === undefined) throw error;
-      const parsed = managerInterface.parseError(bytes) ?? tokenInterface.parseError(bytes);
+      const parsed =
+        managerInterface.parseError(bytes) ?? tokenInterface.parseError(bytes) ?? queueInterface.parseError(bytes);
       if (parsed === null) throw error;
       return parsed.name;
     }
@@ -506,7 +660,11 @@ export class PoolWalk {
         poolCapWei: limits.poolCap,
         dailyLimitWei: limits.dailyLimit,
       },
-      { genesisTime: BigInt(this.pool.genesisTime), frameSeconds: FRAME_SECONDS },
+      {
+        genesisTime: BigInt(this.pool.genesisTime),
+        frameSeconds: FRAME_SECONDS,
+        cutoffMarginSeconds: CUTOFF_MARGIN_SECONDS,
+      },
       this.deployedAt,
       this.options.initialStakeWei ?? 10n ** 18n,
     );
@@ -517,4 +675,11 @@ export class PoolWalk {
   }
 }
 
-type GovernanceCall = "confirmLoss" | "discardLoss" | "setFee" | "setStreamLimit" | "setLossLimit" | "setStakeLimits";
+type GovernanceCall =
+  | "resumeFinalisation"
+  | "confirmLoss"
+  | "discardLoss"
+  | "setFee"
+  | "setStreamLimit"
+  | "setLossLimit"
+  | "setStakeLimits";

@@ -12,8 +12,13 @@ const MAX_RATE_UNITS = 2n ** 48n - 1n;
 const BPS = 10_000n;
 const DAY_SECONDS = 86_400n;
 const VALIDATOR_WEI = 32n * 10n ** 18n;
+const MIN_REQUEST_WEI = 10n ** 15n;
+const MAX_REQUEST_WEI = 1_000n * 10n ** 18n;
+const MOST_PARTS = 64n;
 
 export const DEAD = "0x000000000000000000000000000000000000dEaD";
+/** Holder of the shares that wait in the withdrawal queue. */
+export const QUEUE = "the withdrawal queue";
 
 export interface Parameters {
   treasury: string;
@@ -29,6 +34,21 @@ export interface Parameters {
 export interface FrameClock {
   genesisTime: bigint;
   frameSeconds: bigint;
+  /** Before the end of a frame, in which requests already count for the next. */
+  cutoffMarginSeconds: bigint;
+}
+
+/** A withdrawal, from request to claim. */
+export interface Withdrawal {
+  owner: string;
+  shares: bigint;
+  /** Whose report may finalise it at the earliest. */
+  frame: bigint;
+  /** What it was paid, once it is finalised. */
+  paidWei: bigint | undefined;
+  /** The report that paid it, counted from 1. */
+  checkpoint: bigint;
+  claimed: boolean;
 }
 
 export interface Figures {
@@ -74,6 +94,8 @@ export interface Outcome {
   reserveFeeWei: bigint;
   treasuryFeeWei: bigint;
   treasuryShares: bigint;
+  withdrawnWei: bigint;
+  burnedShares: bigint;
 }
 
 /** The pool would refuse, with this custom error. */
@@ -100,11 +122,17 @@ export class AccountingModel {
   withdrawalVaultWei = 0n;
   rewardsVaultWei = 0n;
   reserveWei = 0n;
+  queueWei = 0n;
+  claimedWei = 0n;
   /** What the reserve says it lacks. */
   shortfallWei = 0n;
 
   readonly shares = new Map<string, bigint>();
+  /** Request 1 is the first. */
+  readonly withdrawals: Withdrawal[] = [];
+  checkpoints = 0n;
   stakingPaused = false;
+  finalisationPaused = false;
   pending: Pending | undefined;
   lastFrame = 0n;
   lastReportAt: bigint;
@@ -206,7 +234,29 @@ export class AccountingModel {
   }
 
   get depositableWei(): bigint {
-    return orZero(this.bufferedWei - this.owedWei);
+    return orZero(this.bufferedWei - this.owedWei - this.queuedWei);
+  }
+
+  get waitingWithdrawals(): Withdrawal[] {
+    return this.withdrawals.filter((withdrawal) => withdrawal.paidWei === undefined);
+  }
+
+  get lastFinalised(): bigint {
+    return BigInt(this.withdrawals.length - this.waitingWithdrawals.length);
+  }
+
+  get queuedShares(): bigint {
+    return sum(this.waitingWithdrawals.map((withdrawal) => withdrawal.shares));
+  }
+
+  /** Value of all shares that wait. */
+  get queuedWei(): bigint {
+    return this.etherFor(this.queuedShares);
+  }
+
+  /** What finalised requests can still claim. */
+  get claimableWei(): bigint {
+    return sum(this.withdrawals.map(({ paidWei, claimed }) => (claimed ? 0n : (paidWei ?? 0n))));
   }
 
   get dailyRoomWei(): bigint {
@@ -257,6 +307,60 @@ export class AccountingModel {
     if (wei > this.depositableWei) throw new Refusal("NotEnoughBuffered");
     this.bufferedWei -= wei;
     this.deposits.push({ frame: this.frame, wei });
+  }
+
+  /** @returns the requests it became */
+  requestWithdrawal(from: string, owner: string, wei: bigint): Withdrawal[] {
+    if (this.totalPooledEtherWei === 0n) throw new Refusal("NoPooledEther");
+    return this.enqueue(from, owner, this.sharesFor(wei), wei);
+  }
+
+  requestWithdrawalShares(from: string, owner: string, shares: bigint): Withdrawal[] {
+    return this.enqueue(from, owner, shares, this.etherFor(shares));
+  }
+
+  private enqueue(from: string, owner: string, allShares: bigint, wei: bigint): Withdrawal[] {
+    if (this.sharesOf(from) < allShares) throw new Refusal("InsufficientShares");
+    const parts = ceilDiv(wei, MAX_REQUEST_WEI);
+    if (parts > MOST_PARTS) throw new Refusal("RequestTooLarge");
+    if (wei < MIN_REQUEST_WEI || allShares <= parts) throw new Refusal("RequestTooSmall");
+    this.transferShares(from, QUEUE, allShares);
+    // a share of the first request stays for ever
+    let left = this.withdrawals.length === 0 ? allShares - 1n : allShares;
+    const frame = (this.now + this.clock.cutoffMarginSeconds - this.clock.genesisTime) / this.clock.frameSeconds;
+    const made: Withdrawal[] = [];
+    // evenly, the odd shares where they fall
+    const all = left;
+    for (let i = 1n; i <= parts; i++) {
+      const shares = left - (all - (all * i) / parts);
+      left -= shares;
+      made.push({ owner, shares, frame, paidWei: undefined, checkpoint: 0n, claimed: false });
+    }
+    this.withdrawals.push(...made);
+    return made;
+  }
+
+  transferRequest(from: string, id: bigint, to: string): void {
+    this.ownRequest(from, id).owner = to;
+  }
+
+  /** @param hint left out: the queue finds it */
+  claim(from: string, id: bigint, hint?: bigint): bigint {
+    const withdrawal = this.ownRequest(from, id);
+    if (withdrawal.paidWei === undefined) throw new Refusal("RequestNotFinalised");
+    if (hint !== undefined && hint !== withdrawal.checkpoint) throw new Refusal("InvalidHint");
+    withdrawal.claimed = true;
+    this.queueWei -= withdrawal.paidWei;
+    this.claimedWei += withdrawal.paidWei;
+    return withdrawal.paidWei;
+  }
+
+  private ownRequest(from: string, id: bigint): Withdrawal {
+    const withdrawal = this.withdrawals[Number(id) - 1];
+    if (withdrawal === undefined) throw new Refusal("UnknownRequest");
+    if (withdrawal.claimed) throw new Refusal("RequestClaimed");
+    if (withdrawal.owner !== from) throw new Refusal("NotRequestOwner");
+    return withdrawal;
   }
 
   /** What the old window has forgotten stays so; the rest fades over the new one. */
@@ -327,6 +431,8 @@ export class AccountingModel {
       reserveFeeWei: 0n,
       treasuryFeeWei: 0n,
       treasuryShares: 0n,
+      withdrawnWei: 0n,
+      burnedShares: 0n,
     };
   }
 
@@ -372,9 +478,49 @@ export class AccountingModel {
     this.reserveWei += reserveFeeWei;
     this.credit(this.parameters.treasury, treasuryShares);
 
+    const { withdrawnWei, burnedShares } = this.finaliseWithdrawals(statement.frame, etherNow());
     const etherAfterWei = etherNow();
     this.openStream(lockedWei, etherAfterWei);
-    return { ...judged, applied: true, etherAfterWei, reserveFeeWei, treasuryFeeWei, treasuryShares };
+    return {
+      ...judged,
+      applied: true,
+      etherAfterWei,
+      reserveFeeWei,
+      treasuryFeeWei,
+      treasuryShares,
+      withdrawnWei,
+      burnedShares,
+    };
+  }
+
+  /** One after the other, as long as what is liquid pays all of them together. */
+  private finaliseWithdrawals(frame: bigint, etherWei: bigint): { withdrawnWei: bigint; burnedShares: bigint } {
+    const nothing = { withdrawnWei: 0n, burnedShares: 0n };
+    if (this.finalisationPaused || etherWei === 0n) return nothing;
+    const latest = this.withdrawals.at(-1);
+    // too long ago to tell who came in time
+    if (latest === undefined || latest.frame > frame + 2n) return nothing;
+    const liquidWei = orZero(this.bufferedWei - this.owedWei);
+    const totalShares = this.totalShares;
+    const due: Withdrawal[] = [];
+    let [withdrawnWei, burnedShares] = [0n, 0n];
+    for (const withdrawal of this.waitingWithdrawals) {
+      const wei = ((burnedShares + withdrawal.shares) * etherWei) / totalShares;
+      if (withdrawal.frame > frame || wei > liquidWei) break;
+      burnedShares += withdrawal.shares;
+      withdrawnWei = wei;
+      due.push(withdrawal);
+    }
+    if (due.length === 0) return nothing;
+    this.checkpoints++;
+    for (const withdrawal of due) {
+      withdrawal.paidWei = (withdrawnWei * withdrawal.shares) / burnedShares;
+      withdrawal.checkpoint = this.checkpoints;
+    }
+    this.bufferedWei -= withdrawnWei;
+    this.queueWei += withdrawnWei;
+    this.credit(QUEUE, -burnedShares);
+    return { withdrawnWei, burnedShares };
   }
 
   private openStream(lockedWei: bigint, etherWei: bigint): void {

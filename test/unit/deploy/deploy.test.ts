@@ -354,7 +354,13 @@ describe("deployment", () => {
       const cases: [change: Partial<ParametersInput>, ...found: RegExp[]][] = [
         [{ pool: { ...pool, treasury: somebody } }, /^PoolManager.parameters is/],
         [{ pool: { ...pool, poolCapEth: "77" } }, /^PoolManager.parameters is/],
-        [{ frames: { ...frames, slotsPerFrame: 9 } }, /^PoolManager.frameConfig/, /^ReportOracle.frameConfig/],
+        [
+          { frames: { ...frames, slotsPerFrame: 33 } },
+          /^PoolManager.frameConfig/,
+          /^ReportOracle.frameConfig/,
+          /^WithdrawalQueue.frameConfig/,
+        ],
+        [{ withdrawals: { cutoffMarginSeconds: 1 } }, /^WithdrawalQueue.cutoffMargin is \d+, not 1$/],
         [{ oracles: { ...oracles, quorum: 3 } }, /^ReportOracle.members is/],
         [{ guardians: { ...guardians, quorum: 3 } }, /^Guardians.members is/],
         [{ guardians: { ...guardians, pauseSeconds: 3_601 } }, /^Guardians.pauseDuration is 86400, not 3601$/],

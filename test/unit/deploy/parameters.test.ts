@@ -103,6 +103,10 @@ describe("deployment parameters", () => {
       [{ pool: { ...pool, minStakeEth: "33" } }, "pool.minStakeEth: must be more than 0 and at most 32 ETH"],
       [{ pool: { ...pool, dailyLimitEth: "0.0001" } }, "pool.dailyLimitEth: must be at least pool.minStakeEth"],
       [{ pool: { ...pool, poolCapEth: "1" } }, "pool.poolCapEth: must be more than initialStakeEth"],
+      [
+        { withdrawals: { cutoffMarginSeconds: frames.secondsPerSlot * frames.slotsPerFrame } },
+        "withdrawals.cutoffMarginSeconds: must be shorter than a frame",
+      ],
       [{ initialStakeEth: "0.0009" }, "initialStakeEth: must be at least 0.001 ETH"],
       [
         { oracles: { ...oracles, quorum: 1 } },

@@ -21,6 +21,7 @@ import {
   RewardsVault__factory,
   SSVAccount__factory,
   ValidatorRegistry__factory,
+  WithdrawalQueue__factory,
   WithdrawalVault__factory,
 } from "../../../types/ethers-contracts/index.js";
 import { addressOf, type Connection, ground, wallet } from "./support.js";
@@ -34,6 +35,7 @@ const FACTORIES = {
   reportOracle: ReportOracle__factory,
   withdrawalVault: WithdrawalVault__factory,
   reserve: OperationsReserve__factory,
+  withdrawalQueue: WithdrawalQueue__factory,
   poolETH: PoolETH__factory,
   rewardsVault: RewardsVault__factory,
   ssvAccountImplementation: SSVAccount__factory,
@@ -67,6 +69,7 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     applyReport: ["reportOracle", "NotAuthorized"],
     fundDeposits: ["registry", "NotAuthorized"],
     pauseStaking: ["guardians", "NotAuthorized"],
+    pauseFinalisation: ["guardians", "NotAuthorized"],
   },
   registry: {
     ...MANAGED,
@@ -82,6 +85,7 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     ...MANAGED,
     pauseDeposits: ["anyone", "UnknownSigner"],
     pauseStaking: ["anyone", "QuorumNotReached"],
+    pauseFinalisation: ["anyone", "QuorumNotReached"],
     rotateSigner: ["members", "NotMember"],
   },
   reportOracle: {
@@ -96,6 +100,14 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     topUp: ["anyone", "UnknownCluster"],
     pay: ["registry", "NotRegistry"],
   },
+  withdrawalQueue: {
+    ...MANAGED,
+    enqueue: ["poolETH", "NotPoolETH"],
+    finalise: ["poolManager", "NotPoolManager"],
+    transferRequest: ["anyone", "UnknownRequest"],
+    claim: ["anyone", "UnknownRequest"],
+    claimMany: ["anyone", "EmptyList"],
+  },
   poolETH: {
     approve: ["anyone", "done"],
     permit: ["anyone", "PermitExpired"],
@@ -103,6 +115,8 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     transferFrom: ["anyone", "done"],
     transferShares: ["anyone", "done"],
     transferSharesFrom: ["anyone", "done"],
+    requestWithdrawal: ["anyone", "RequestTooSmall"],
+    requestWithdrawalShares: ["anyone", "RequestTooSmall"],
     mint: ["poolManager", "NotPoolManager"],
     rebase: ["poolManager", "NotPoolManager"],
   },
@@ -223,6 +237,8 @@ describe("least privilege", () => {
     await expect(send("poolManager")).to.be.revertedWithCustomError(pool, "UseStake");
     const registry = ValidatorRegistry__factory.connect(d.addresses.registry);
     await expect(send("registry")).to.be.revertedWithCustomError(registry, "NotAuthorized");
+    const queue = WithdrawalQueue__factory.connect(d.addresses.withdrawalQueue);
+    await expect(send("withdrawalQueue")).to.be.revertedWithCustomError(queue, "NotPoolManager");
     for (const name of ["guardians", "reportOracle", "reserve", "poolETH", "accessManager"] as const) {
       await expect(send(name), name).to.be.revertedWithoutReason(connection.ethers);
     }

@@ -294,25 +294,42 @@ describe("Guardians", () => {
     });
   });
 
-  describe("pausing staking", () => {
-    it("takes a quorum, and the signatures work once", async () => {
-      const { guardians, keys, pool } = await load();
-      const signatures = await keys.sign("PauseStaking", { approvalEpoch: 0n });
-      await expect(guardians.pauseStaking(0, signatures.slice(1)))
-        .to.be.revertedWithCustomError(guardians, "QuorumNotReached")
-        .withArgs(2n, 3n);
-      await expect(guardians.pauseStaking(0, signatures))
-        .to.emit(guardians, "StakingPauseRelayed")
-        .withArgs(1n)
-        .and.to.emit(guardians, "ApprovalEpochRaised")
-        .withArgs(1n);
-      expect(await pool.stakingPauses()).to.equal(1n);
-      await expect(guardians.pauseStaking(0, signatures))
-        .to.be.revertedWithCustomError(guardians, "WrongApprovalEpoch")
-        .withArgs(0n, 1n);
-      await expect(guardians.pauseStaking(1, signatures)).to.be.revertedWithCustomError(guardians, "UnknownSigner");
+  for (const [what, name, type, relayed, pauses] of [
+    ["staking", "pauseStaking", "PauseStaking", "StakingPauseRelayed", "stakingPauses"],
+    [
+      "the finalising of withdrawals",
+      "pauseFinalisation",
+      "PauseFinalisation",
+      "FinalisationPauseRelayed",
+      "finalisationPauses",
+    ],
+  ] as const)
+    describe(`pausing ${what}`, () => {
+      it("takes a quorum, and the signatures work once", async () => {
+        const { guardians, keys, pool } = await load();
+        const signatures = await keys.sign(type, { approvalEpoch: 0n });
+        await expect(guardians[name](0, signatures.slice(1)))
+          .to.be.revertedWithCustomError(guardians, "QuorumNotReached")
+          .withArgs(2n, 3n);
+        await expect(guardians[name](0, signatures))
+          .to.emit(guardians, relayed)
+          .withArgs(1n)
+          .and.to.emit(guardians, "ApprovalEpochRaised")
+          .withArgs(1n);
+        expect(await pool[pauses]()).to.equal(1n);
+        await expect(guardians[name](0, signatures))
+          .to.be.revertedWithCustomError(guardians, "WrongApprovalEpoch")
+          .withArgs(0n, 1n);
+        await expect(guardians[name](1, signatures)).to.be.revertedWithCustomError(guardians, "UnknownSigner");
+      });
+
+      it("takes signatures for nothing else", async () => {
+        const { guardians, keys } = await load();
+        const other = name === "pauseStaking" ? "PauseFinalisation" : "PauseStaking";
+        const signatures = await keys.sign(other, { approvalEpoch: 0n });
+        await expect(guardians[name](0, signatures)).to.be.revertedWithCustomError(guardians, "UnknownSigner");
+      });
     });
-  });
 
   describe("what a quorum signs", () => {
     const HEAD = concat([bytesOf("head", 26), "0x000000000000"]);

@@ -22,6 +22,7 @@ describe("a report's way through the deployed pool", () => {
     const parameters = parseParameters({
       ...input,
       frames: { ...input.frames, slotsPerFrame: Number(SLOTS_PER_FRAME) },
+      withdrawals: { cutoffMarginSeconds: 24 },
       oracles: { ...input.oracles, quorum: 3 },
     });
     const { addresses } = await deployPool(deployer, parameters);

@@ -18,13 +18,14 @@ const PERMIT = {
 async function setup() {
   const connection = await network.create("osaka");
   const { ethers, networkHelpers } = connection;
-  const [manager, alice, bob, carol] = (await ethers.getSigners()) as [
+  const [manager, alice, bob, carol, queue] = (await ethers.getSigners()) as [
+    HardhatEthersSigner,
     HardhatEthersSigner,
     HardhatEthersSigner,
     HardhatEthersSigner,
     HardhatEthersSigner,
   ];
-  const token = await new PoolETH__factory(manager).deploy(manager.address);
+  const token = await new PoolETH__factory(manager).deploy(manager.address, queue.address);
   const now = async () => BigInt(await networkHelpers.time.latest());
   const nonce = (owner: { address: string } | string) =>
     token.nonces(typeof owner === "string" ? owner : owner.address);
@@ -47,7 +48,19 @@ async function setup() {
       PERMIT,
       { owner, spender, value, nonce: await nonce(owner), deadline },
     );
-  return { ethers, networkHelpers, provider: connection.provider, token, manager, alice, bob, carol, now, signPermit };
+  return {
+    ethers,
+    networkHelpers,
+    provider: connection.provider,
+    token,
+    manager,
+    alice,
+    bob,
+    carol,
+    queue,
+    now,
+    signPermit,
+  };
 }
 
 /** 100 shares in alice's hands, 150 wei behind them: 1.5 wei a share. */
@@ -55,7 +68,7 @@ async function oneAndAHalf() {
   const context = await setup();
   const { token, alice, manager } = context;
   await token.mint(alice, 100n);
-  await token.rebase(150n, 0n, 0n, manager, 0n);
+  await token.rebase(150n, 0n, 0n, manager, 0n, 0n);
   return { ...context, asAlice: token.connect(alice) };
 }
 
@@ -107,25 +120,25 @@ describe("PoolETH", () => {
     });
 
     it("refuses anyone but the PoolManager, addresses that cannot hold, and less than a share", async () => {
-      const { token, alice, bob } = await oneAndAHalf();
+      const { token, alice, bob, queue } = await oneAndAHalf();
       await expect(token.connect(alice).mint(alice, 1n))
         .to.be.revertedWithCustomError(token, "NotPoolManager")
         .withArgs(alice.address);
-      for (const to of ["0x0000000000000000000000000000000000000000", await token.getAddress()])
+      for (const to of ["0x0000000000000000000000000000000000000000", await token.getAddress(), queue.address])
         await expect(token.mint(to, 10n)).to.be.revertedWithCustomError(token, "InvalidAddress").withArgs(to);
       await expect(token.mint(bob, 1n)).to.be.revertedWithCustomError(token, "ZeroShares").withArgs(1n);
     });
 
     it("refuses while nothing is behind the shares, and what does not fit", async () => {
       const { token, alice, manager } = await oneAndAHalf();
-      await token.rebase(0n, 0n, 0n, manager, 0n);
+      await token.rebase(0n, 0n, 0n, manager, 0n, 0n);
       await expect(token.mint(alice, 1n)).to.be.revertedWithCustomError(token, "NoPooledEther");
-      await token.rebase(1n, 0n, 0n, manager, 0n);
+      await token.rebase(1n, 0n, 0n, manager, 0n, 0n);
       await expect(token.mint(alice, MAX_UINT88)).to.be.revertedWithCustomError(
         token,
         "SafeCastOverflowedUintDowncast",
       );
-      await token.rebase(MAX_UINT88, 0n, 0n, manager, 0n);
+      await token.rebase(MAX_UINT88, 0n, 0n, manager, 0n, 0n);
       await expect(token.mint(alice, ETHER * ETHER)).to.be.revertedWithCustomError(
         token,
         "SafeCastOverflowedUintDowncast",
@@ -136,7 +149,7 @@ describe("PoolETH", () => {
   describe("rebase", () => {
     it("writes the rate and mints the fee", async () => {
       const { token, alice, bob } = await oneAndAHalf();
-      await expect(token.rebase(220n, 0n, 5n, bob, 10n))
+      await expect(token.rebase(220n, 0n, 5n, bob, 10n, 0n))
         .to.emit(token, "RateUpdated")
         .withArgs(110n, 220n, 0n, 5n)
         .and.to.emit(token, "Transfer")
@@ -150,14 +163,14 @@ describe("PoolETH", () => {
         streamEnd: 5n,
       });
       expect(await token.balanceOf(alice)).to.equal(200n);
-      await expect(token.rebase(220n, 0n, 5n, bob, 0n)).not.to.emit(token, "Transfer");
+      await expect(token.rebase(220n, 0n, 5n, bob, 0n, 0n)).not.to.emit(token, "Transfer");
     });
 
     it("lets the total follow the stream to its end and no further", async () => {
       const { token, alice, manager, networkHelpers, now } = await setup();
       await token.mint(alice, ETHER);
       const end = (await now()) + 1_000n;
-      await token.rebase(2n * ETHER, 10n ** 11n, end, manager, 0n); // 0.001 ETH a second
+      await token.rebase(2n * ETHER, 10n ** 11n, end, manager, 0n, 0n); // 0.001 ETH a second
       await networkHelpers.time.increaseTo(end - 400n);
       expect(await token.totalPooledEther()).to.equal((16n * ETHER) / 10n);
       expect(await token.balanceOf(alice)).to.equal((16n * ETHER) / 10n);
@@ -170,7 +183,7 @@ describe("PoolETH", () => {
     it("never falls below zero", async () => {
       const { token, alice, manager, now } = await setup();
       await token.mint(alice, ETHER);
-      await token.rebase(ETHER, 10n ** 12n, (await now()) + 1_000n, manager, 0n);
+      await token.rebase(ETHER, 10n ** 12n, (await now()) + 1_000n, manager, 0n, 0n);
       expect(await token.totalPooledEther()).to.equal(0n);
       expect(await token.balanceOf(alice)).to.equal(0n);
       await expect(token.getSharesByPooledEth(1n)).to.be.revertedWithCustomError(token, "NoPooledEther");
@@ -181,7 +194,7 @@ describe("PoolETH", () => {
 
     it("refuses anyone but the PoolManager, and figures wider than the slot", async () => {
       const { token, alice, manager } = await oneAndAHalf();
-      await expect(token.connect(alice).rebase(1n, 0n, 0n, alice, 0n))
+      await expect(token.connect(alice).rebase(1n, 0n, 0n, alice, 0n, 0n))
         .to.be.revertedWithCustomError(token, "NotPoolManager")
         .withArgs(alice.address);
       for (const args of [
@@ -190,7 +203,7 @@ describe("PoolETH", () => {
         [1n, 0n, 2n ** 32n, 0n],
         [1n, 0n, 0n, MAX_UINT88],
       ] as const)
-        await expect(token.rebase(args[0], args[1], args[2], manager, args[3])).to.be.revertedWithCustomError(
+        await expect(token.rebase(args[0], args[1], args[2], manager, args[3], 0n)).to.be.revertedWithCustomError(
           token,
           "SafeCastOverflowedUintDowncast",
         );
@@ -218,7 +231,7 @@ describe("PoolETH", () => {
     });
 
     it("refuses more than there is, and addresses that cannot hold", async () => {
-      const { token, asAlice, alice, bob } = await oneAndAHalf();
+      const { token, asAlice, alice, bob, queue } = await oneAndAHalf();
       await expect(asAlice.transfer(bob, 152n))
         .to.be.revertedWithCustomError(token, "InsufficientShares")
         .withArgs(alice.address, 100n, 101n);
@@ -227,9 +240,12 @@ describe("PoolETH", () => {
         token,
         "InsufficientShares",
       );
-      for (const to of ["0x0000000000000000000000000000000000000000", await token.getAddress()]) {
+      await asAlice.approve(bob, 10n);
+      for (const to of ["0x0000000000000000000000000000000000000000", await token.getAddress(), queue.address]) {
         await expect(asAlice.transfer(to, 1n)).to.be.revertedWithCustomError(token, "InvalidAddress").withArgs(to);
         await expect(asAlice.transferShares(to, 1n)).to.be.revertedWithCustomError(token, "InvalidAddress");
+        for (const take of ["transferFrom", "transferSharesFrom"] as const)
+          await expect(token.connect(bob)[take](alice, to, 1n)).to.be.revertedWithCustomError(token, "InvalidAddress");
       }
     });
 
@@ -291,8 +307,8 @@ describe("PoolETH", () => {
     });
 
     it("refuse spenders that cannot be", async () => {
-      const { token, asAlice } = await oneAndAHalf();
-      for (const spender of ["0x0000000000000000000000000000000000000000", await token.getAddress()])
+      const { token, asAlice, queue } = await oneAndAHalf();
+      for (const spender of ["0x0000000000000000000000000000000000000000", await token.getAddress(), queue.address])
         await expect(asAlice.approve(spender, 1n)).to.be.revertedWithCustomError(token, "InvalidAddress");
     });
   });

@@ -75,6 +75,7 @@ describe("PoolManager", () => {
         await pool.withdrawalVault.getAddress(),
         await pool.rewardsVault.getAddress(),
         await pool.reserve.getAddress(),
+        await pool.queue.getAddress(),
       ]);
     });
 

@@ -8,11 +8,13 @@ import {
   PoolETH__factory,
   PoolManager__factory,
   RewardsVault__factory,
+  WithdrawalQueue__factory,
   WithdrawalVault__factory,
   type OperationsReserveMockForPool,
   type PoolETH,
   type PoolManager,
   type RewardsVault,
+  type WithdrawalQueue,
   type WithdrawalVault,
 } from "../../../types/ethers-contracts/index.js";
 
@@ -23,6 +25,7 @@ export const SECONDS_PER_SLOT = 12;
 export const SLOTS_PER_FRAME = 7200;
 /** The PoolManager is deployed at this time, as frame 3 begins: tests do not depend on the day they run. */
 export const STARTS_AT = 2_000_000_000;
+export const CUTOFF_MARGIN_SECONDS = 768n;
 export const FRAME_SECONDS = BigInt(SECONDS_PER_SLOT * SLOTS_PER_FRAME);
 export const YEAR_SECONDS = 365n * 86_400n;
 
@@ -82,6 +85,7 @@ export interface Pool {
   withdrawalVault: WithdrawalVault;
   rewardsVault: RewardsVault;
   reserve: OperationsReserveMockForPool;
+  queue: WithdrawalQueue;
   /** Plain accounts in the place of contracts that only call the pool. */
   oracle: HardhatEthersSigner;
   registry: HardhatEthersSigner;
@@ -113,8 +117,9 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
   const reserve = await new OperationsReserveMockForPool__factory(deployer).deploy();
   const first = await deployer!.getNonce();
   const predict = (offset: number) => ethers.getCreateAddress({ from: deployer!.address, nonce: first + offset });
-  const managerAddress = predict(5);
-  const token = await new PoolETH__factory(deployer).deploy(managerAddress);
+  const managerAddress = predict(7);
+  const queueAddress = predict(6);
+  const token = await new PoolETH__factory(deployer).deploy(managerAddress, queueAddress);
   const rewardsVault = await new RewardsVault__factory(deployer).deploy(managerAddress);
   const vaultCode = await new WithdrawalVault__factory(deployer).deploy(managerAddress);
   const authority = await access.getAddress();
@@ -123,6 +128,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
     vaultCode.interface.encodeFunctionData("initialize", [authority]),
   );
   const tokenAddress = await token.getAddress();
+  const frames = { genesisTime, secondsPerSlot: SECONDS_PER_SLOT, slotsPerFrame: SLOTS_PER_FRAME };
   const code = await new PoolManager__factory(deployer).deploy(
     {
       token: tokenAddress,
@@ -132,8 +138,19 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
       withdrawalVault: await vaultProxy.getAddress(),
       rewardsVault: await rewardsVault.getAddress(),
       reserve: await reserve.getAddress(),
+      withdrawalQueue: queueAddress,
     },
-    { genesisTime, secondsPerSlot: SECONDS_PER_SLOT, slotsPerFrame: SLOTS_PER_FRAME },
+    frames,
+  );
+  const queueCode = await new WithdrawalQueue__factory(deployer).deploy(
+    tokenAddress,
+    managerAddress,
+    frames,
+    CUTOFF_MARGIN_SECONDS,
+  );
+  await new ERC1967Proxy__factory(deployer).deploy(
+    queueCode,
+    queueCode.interface.encodeFunctionData("initialize", [authority]),
   );
   const parameters: Parameters = {
     treasury: treasury!.address,
@@ -176,6 +193,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
     withdrawalVault: WithdrawalVault__factory.connect(await vaultProxy.getAddress(), users[0]),
     rewardsVault: rewardsVault.connect(users[0]),
     reserve,
+    queue: WithdrawalQueue__factory.connect(queueAddress, users[0]),
     oracle: oracle!,
     registry: registry!,
     guardians: guardians!,

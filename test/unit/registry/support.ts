@@ -45,6 +45,7 @@ export const GUARDIAN_TYPES = {
   DropQueue: fields("uint256 account,uint256 nonce,uint256 batches,uint256 approvalEpoch"),
   PauseDeposits: fields("uint256 approvalEpoch"),
   PauseStaking: fields("uint256 approvalEpoch"),
+  PauseFinalisation: fields("uint256 approvalEpoch"),
 };
 
 function fields(list: string): { name: string; type: string }[] {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+
+/// @notice An account that requests and claims withdrawals, and takes the ETH in bad ways.
+contract ClaimRecipient {
+    enum Manner {
+        Takes,
+        Refuses,
+        BurnsGas,
+        ClaimsAgain
+    }
+
+    error NotToday();
+
+    Manner public manner;
+    address private _target;
+    bytes private _again;
+
+    receive() external payable {
+        if (manner == Manner.Refuses) revert NotToday();
+        if (manner == Manner.BurnsGas) while (true) {}
+        if (manner == Manner.ClaimsAgain) Address.functionCall(_target, _again);
+    }
+
+    function behave(Manner manner_, address target, bytes calldata again) external {
+        (manner, _target, _again) = (manner_, target, again);
+    }
+
+    function execute(address target, bytes calldata data) external {
+        Address.functionCall(target, data);
+    }
+}
