@@ -25,12 +25,13 @@ library RequestQueue {
         uint96 shares;
     }
 
-    /// How many requests there were, and how many when each of the last two frames with requests began.
+    /// How many requests there are, and how many there were when their last frame and the one before it began.
     struct Arrivals {
-        uint64 last;
-        uint64 before; // when `frame` began
-        uint64 beforePrevious; // when the frame before `frame` began
-        uint64 frame; // of the last request
+        uint96 cumulative; // of the last request
+        uint40 last;
+        uint40 before; // when `frame` began
+        uint40 beforePrevious; // when the frame before `frame` began
+        uint40 frame; // of the last request
     }
 
     struct Progress {
@@ -56,16 +57,17 @@ library RequestQueue {
         uint256 parts
     ) internal returns (uint256 firstId, uint256 lastId) {
         Arrivals memory a = queue.arrivals;
-        uint256 sum = queue.requests[a.last].cumulative;
+        uint256 sum = a.cumulative;
         firstId = uint256(a.last) + 1;
         lastId = a.last + parts;
         for (uint256 i = 1; i <= parts; ++i)
             queue.requests[a.last + i] = Request(owner, (sum + part(shares, i, parts)).toUint96());
         if (frame > a.frame) {
             a.beforePrevious = frame == uint256(a.frame) + 1 ? a.before : a.last;
-            (a.before, a.frame) = (a.last, frame.toUint64());
+            (a.before, a.frame) = (a.last, frame.toUint40());
         }
-        a.last = lastId.toUint64();
+        a.last = lastId.toUint40();
+        a.cumulative = (sum + shares).toUint96();
         queue.arrivals = a;
     }
 

@@ -19,9 +19,7 @@ contract ClaimRecipient {
     bytes private _again;
 
     receive() external payable {
-        if (manner == Manner.Refuses) revert NotToday();
-        if (manner == Manner.BurnsGas) while (true) {}
-        if (manner == Manner.ClaimsAgain) Address.functionCall(_target, _again);
+        _take();
     }
 
     function behave(Manner manner_, address target, bytes calldata again) external {
@@ -30,5 +28,11 @@ contract ClaimRecipient {
 
     function execute(address target, bytes calldata data) external {
         Address.functionCall(target, data);
+    }
+
+    function _take() private {
+        if (manner == Manner.Refuses) revert NotToday();
+        if (manner == Manner.BurnsGas) while (true) {}
+        if (manner == Manner.ClaimsAgain) Address.functionCall(_target, _again);
     }
 }

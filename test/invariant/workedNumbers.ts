@@ -8,7 +8,9 @@ export interface Worked {
   table: string;
 }
 
-const COLUMNS: [string, (model: AccountingModel) => bigint][] = [
+type Column = [string, (model: AccountingModel) => bigint];
+
+const COLUMNS: Column[] = [
   ["buffered", (m) => m.bufferedWei],
   ["clBalance", (m) => m.clValueWei],
   ["locked", (m) => m.lockedWei],
@@ -20,6 +22,18 @@ const COLUMNS: [string, (model: AccountingModel) => bigint][] = [
   ["uncovered loss", (m) => m.uncoveredLossWei],
 ];
 
+const QUEUE_COLUMNS: Column[] = [
+  ["buffered", (m) => m.bufferedWei],
+  ["clBalance", (m) => m.clValueWei],
+  ["total", (m) => m.totalPooledEtherWei],
+  ["total shares", (m) => m.totalShares],
+  ["1 share is worth", (m) => m.etherFor(ETHER)],
+  ["shares waiting", (m) => m.queuedShares],
+  ["their value", (m) => m.queuedWei],
+  ["free for deposits", (m) => m.depositableWei],
+  ["ETH to claim", (m) => m.queueWei],
+];
+
 /** Wei as ETH, exact, without trailing zeros. */
 function inEther(wei: bigint): string {
   const fraction = (wei % ETHER).toString().padStart(18, "0").replace(/0+$/, "");
@@ -27,13 +41,16 @@ function inEther(wei: bigint): string {
 }
 
 class Table {
-  private readonly rows: string[][] = [["", ...COLUMNS.map(([name]) => name)]];
+  private readonly rows: string[][];
   private readonly walk: PoolWalk;
-  constructor(walk: PoolWalk) {
+  private readonly columns: Column[];
+  constructor(walk: PoolWalk, columns = COLUMNS) {
     this.walk = walk;
+    this.columns = columns;
+    this.rows = [["", ...columns.map(([name]) => name)]];
   }
   row(label: string): this {
-    this.rows.push([label, ...COLUMNS.map(([, value]) => inEther(value(this.walk.model)))]);
+    this.rows.push([label, ...this.columns.map(([, value]) => inEther(value(this.walk.model)))]);
     return this;
   }
   toString(): string {
@@ -57,15 +74,18 @@ async function thousandEther(): Promise<{ walk: PoolWalk; report: Report }> {
   });
   await walk.stake(60n, 0, 999n * ETHER);
   await walk.fundDeposits(60n, 30n);
-  const report: Report = async (change) => {
+  const report: Report = async (change, sweptWei = 0n) => {
     const { model } = walk;
     const into = (model.now - BigInt(walk.pool.genesisTime)) % FRAME_SECONDS;
-    return walk.report(FRAME_SECONDS - into + 60n, (m) => ({ clBalanceWei: change(m) }));
+    return walk.report(FRAME_SECONDS - into + 60n, (m) => ({
+      clBalanceWei: change(m),
+      withdrawnAtRefWei: m.sweptWei + sweptWei,
+    }));
   };
   await report(() => 960n * ETHER);
   return { walk, report };
 }
-type Report = (clBalance: (model: AccountingModel) => bigint) => Promise<Outcome | undefined>;
+type Report = (clBalance: (model: AccountingModel) => bigint, sweptWei?: bigint) => Promise<Outcome | undefined>;
 
 const same = (model: AccountingModel) => model.clValueWei;
 const cents = (hundredths: bigint) => (hundredths * ETHER) / 100n;
@@ -153,6 +173,37 @@ async function beyondLimit(): Promise<Worked> {
   return { name: "beyond-limit", table: table.toString() };
 }
 
+async function withdrawals(): Promise<Worked> {
+  const { walk, report } = await thousandEther();
+  // the one share that stays in the queue for ever
+  await walk.requestWithdrawal(60n, 0, 0, cents(1n));
+  await report(same);
+  await walk.claim(60n, 0, 1n);
+  await walk.stake(60n, 0, cents(1n) - 1n);
+  const table = new Table(walk, QUEUE_COLUMNS).row("before");
+  await walk.requestWithdrawal(3_600n, 0, 1, 30n * ETHER);
+  await walk.requestWithdrawal(3_600n, 0, 2, 50n * ETHER);
+  table.row("requests of 30 and 50 ETH");
+  await report((m) => m.clValueWei - 10n * ETHER);
+  table.row("report: 10 ETH lost, shared by all; the first is paid, the second has to wait");
+  await walk.claim(3_600n, 1, 2n);
+  table.row("the first is claimed");
+  await walk.credit("withdrawalVault", 64n * ETHER);
+  await report((m) => m.clValueWei - 64n * ETHER, 64n * ETHER);
+  table.row("two validators have left; report: the second is paid");
+  await walk.claim(3_600n, 2, 3n);
+  table.row("and claimed");
+  return { name: "withdrawals", table: table.toString() };
+}
+
 export async function workedNumbers(): Promise<Worked[]> {
-  return [await quiet(), await gain(), await loss(), await gift(), await absurd(), await beyondLimit()];
+  return [
+    await quiet(),
+    await gain(),
+    await loss(),
+    await gift(),
+    await absurd(),
+    await beyondLimit(),
+    await withdrawals(),
+  ];
 }
