@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { ETHER, FRAME_SECONDS, MAX_UINT88, YEAR_SECONDS } from "../unit/pool/support.js";
+import { DEAD } from "../model/accounting.js";
 import { PoolWalk } from "./poolWalk.js";
 
 const SUPPLY = 120_000_000n * ETHER;
@@ -317,5 +318,116 @@ describe("accounting at its corners", () => {
     // 1.2 ETH came, 1 ETH of it only paid the loss back: a fee on the rest alone
     expect(walk.model.uncoveredLossWei).to.equal(0n);
     expect(walk.model.etherFor(walk.model.sharesOf(walk.accounts[1]!))).to.be.closeTo(ETHER / 50n, 10n ** 12n);
+  });
+
+  describe("withdrawals", () => {
+    /** Everybody asks for everything. */
+    async function allLeave(walk: PoolWalk): Promise<void> {
+      for (const user of [0, 1, 2, 3]) {
+        const shares = walk.model.sharesOf(walk.users[user]!);
+        if (shares > 0n) await walk.requestWithdrawalShares(10n, user, user, shares);
+      }
+    }
+
+    async function claimAll(walk: PoolWalk): Promise<void> {
+      for (const [i, { owner, claimed, paidWei }] of walk.model.withdrawals.entries())
+        if (paidWei !== undefined && !claimed) await walk.claim(10n, walk.users.indexOf(owner), BigInt(i) + 1n);
+    }
+
+    it("let every user leave; what stays is the dead shares', the queue's one and the treasury's, and what streams", async () => {
+      const walk = await PoolWalk.create();
+      const { model } = walk;
+      for (const user of [0, 1, 2]) await walk.stake(10n, user, 100n * ETHER + BigInt(user));
+      await walk.nextFrame();
+      await walk.credit("rewardsVault", ETHER);
+      await walk.report(10n, () => ({}));
+      await allLeave(walk);
+      await walk.nextFrame();
+      const outcome = await walk.report(10n, () => ({}));
+      const stays = model.sharesOf(DEAD) + model.sharesOf(walk.accounts[1]!) + 1n;
+      expect(model.totalShares).to.equal(stays);
+      expect(model.lockedWei).to.be.greaterThan(0n);
+      await claimAll(walk);
+      // paid at the report's rate, less than a wei short each
+      expect(model.claimedWei).to.be.within(outcome!.withdrawnWei - 2n, outcome!.withdrawnWei);
+      expect(model.claimedWei + model.queueWei + model.bufferedWei).to.equal(302n * ETHER + 3n);
+      // who leaves leaves the stream to those who stay, no faster than their limit: most of it waits for years
+      expect(model.streamEndsAt - model.now).to.be.greaterThan(YEAR_SECONDS);
+      await walk.wait(10n * YEAR_SECONDS);
+      await walk.report(10n, () => ({}));
+      await walk.stake(10n, 0, ETHER);
+    });
+
+    it("that ask for all there is are paid by what comes back, however long it takes", async () => {
+      const walk = await PoolWalk.create();
+      const { model } = walk;
+      await walk.stake(10n, 0, 319n * ETHER);
+      await walk.fundDeposits(10n, 10n);
+      await walk.nextFrame();
+      await walk.report(10n, () => ({}));
+      for (let i = 0n; i < 10n; i++) await walk.requestWithdrawal(10n, 0, 1, 31n * ETHER + i);
+      for (let i = 1n; i <= 10n; i++) {
+        await walk.nextFrame();
+        await walk.credit("withdrawalVault", 32n * ETHER);
+        await walk.report(10n, (m) => ({
+          clBalanceWei: m.clValueWei - 32n * ETHER,
+          withdrawnAtRefWei: m.sweptWei + 32n * ETHER,
+        }));
+        // 32 ETH each time pay 31 ETH and a little
+        expect(model.lastFinalised).to.equal(i);
+        expect(model.depositableWei).to.equal(i === 10n ? model.bufferedWei : 0n);
+      }
+      await claimAll(walk);
+      expect(model.claimedWei).to.equal(310n * ETHER + 44n);
+    });
+
+    it("take nothing of a pool that is worth nothing, and all of their part once it is worth something", async () => {
+      const walk = await allDeposited();
+      const { model } = walk;
+      await walk.requestWithdrawal(10n, 0, 0, 31n * ETHER);
+      await walk.nextFrame();
+      await walk.report(10n, () => ({ clBalanceWei: 0n }));
+      await walk.confirmLoss(10n, GOVERNANCE_AGREES);
+      expect(model.totalPooledEtherWei).to.equal(0n);
+      expect(model.lastFinalised).to.equal(0n);
+      await walk.nextFrame();
+      await walk.credit("rewardsVault", 32n * ETHER);
+      await walk.report(10n, () => ({}));
+      // still nothing: the gain has only begun to stream
+      expect(model.lastFinalised).to.equal(0n);
+      await walk.nextFrame();
+      await walk.report(10n, () => ({}));
+      expect(model.lastFinalised).to.equal(1n);
+      const [withdrawal] = model.withdrawals;
+      expect(withdrawal!.paidWei).to.be.lessThan(ETHER);
+      await claimAll(walk);
+    });
+
+    it("of the widest request are finalised with the pool at its fields' width", async () => {
+      const walk = await PoolWalk.create();
+      await walk.nextFrame();
+      await walk.stake(10n, 0, 70_000n * ETHER);
+      await walk.requestWithdrawal(10n, 0, 0, 64_000n * ETHER);
+      await walk.requestWithdrawal(10n, 0, 0, ETHER);
+      await walk.nextFrame();
+      await walk.credit("rewardsVault", MAX_UINT88 - walk.model.bufferedWei);
+      await walk.report(10n, () => ({}));
+      expect(walk.model.lastFinalised).to.equal(65n);
+      await walk.claim(10n, 0, 65n, 1n);
+    });
+
+    it("requested after a frame's cutoff wait for the next report, when nobody knows what this one brings", async () => {
+      const walk = await allDeposited();
+      const { model } = walk;
+      await walk.stake(10n, 1, 10n * ETHER);
+      await walk.nextFrame();
+      await walk.requestWithdrawal(10n, 1, 1, ETHER);
+      await walk.report(10n, (m) => ({ clBalanceWei: m.clValueWei - ETHER }));
+      expect(model.lastFinalised).to.equal(0n);
+      await walk.nextFrame();
+      await walk.report(10n, () => ({}));
+      expect(model.lastFinalised).to.equal(1n);
+      expect(model.withdrawals[0]!.paidWei).to.be.lessThan(ETHER - ETHER / 50n);
+    });
   });
 });
