@@ -1,6 +1,7 @@
 import {
   BaseWallet,
   formatEther,
+  isError,
   keccak256,
   type Provider,
   type Signer,
@@ -105,9 +106,19 @@ export async function deployPool(
 
 const waitMined = (transaction: TransactionResponse): Promise<TransactionReceipt | null> => transaction.wait();
 
+async function chainIdOf(provider: Provider): Promise<bigint> {
+  try {
+    return (await provider.getNetwork()).chainId;
+  } catch (cause) {
+    // the long form of ethers' messages holds the URL, and often a token with it
+    const why = isError(cause, "SERVER_ERROR") ? cause.shortMessage : cause instanceof Error ? cause.message : "";
+    throw new DeployError("NODE_UNREACHABLE", `The execution node does not answer (${why}): check its URL.`, {}, cause);
+  }
+}
+
 /** The chain is the one meant, and what the pool stands on is there. */
 export async function checkChain(provider: Provider, parameters: Parameters): Promise<void> {
-  const { chainId } = await provider.getNetwork();
+  const chainId = await chainIdOf(provider);
   if (chainId !== BigInt(parameters.chainId)) {
     throw new DeployError(
       "WRONG_CHAIN",

@@ -3,6 +3,8 @@ import { PoolError } from "../oracle/errors.js";
 export type DeployErrorCode =
   /** The parameters file is missing, unreadable or wrong in the named fields. */
   | "PARAMETERS_INVALID"
+  /** The execution node does not answer. */
+  | "NODE_UNREACHABLE"
   /** The chain is not the one the parameters are for, or lacks a contract the pool needs. */
   | "WRONG_CHAIN"
   /** The deploying account cannot do it: it lacks ETH, or holds a role of the pool. */

@@ -13,7 +13,7 @@ const MAX_MEMBERS = 32;
 const address = z
   .string()
   .refine((text) => text !== "", {
-    error: "must be filled in: the address (0x and 40 hex digits) for this deployment",
+    error: "must be filled in with an address (0x and 40 hex digits)",
     abort: true,
   })
   .refine((text) => isAddress(text), {
@@ -132,14 +132,16 @@ export type ParametersInput = z.input<typeof schema>;
 
 /** Checks parameters; the message of a refusal names every field that is wrong and what it must be. */
 export function parseParameters(input: unknown, source = "The parameters"): Parameters {
-  const result = schema.safeParse(input);
+  const result = schema.safeParse(input, {
+    error: ({ code, input: given }) => (code === "invalid_type" && given === undefined ? "must be set" : undefined),
+  });
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"
       ? issue.keys.map((key) => `${[...issue.path, key].join(".")}: is not a parameter`)
       : [`${issue.path.join(".") || "(whole)"}: ${issue.message}`],
   );
-  throw new DeployError("PARAMETERS_INVALID", `${source} cannot be used. ${problems.join("; ")}.`, { problems });
+  throw new DeployError("PARAMETERS_INVALID", `${source} cannot be used:\n  ${problems.join("\n  ")}`, { problems });
 }
 
 export function readParameters(file: string): Parameters {

@@ -46,7 +46,10 @@ const withConfig = (name: string, description: string): Command =>
     .option("-c, --config <file>", "configuration file (JSON); environment variables POOLETH_* win over it");
 
 withConfig("run", "run the configured roles until stopped")
-  .option("--dry-run", "a keeper says what it would send and sends nothing (the default)")
+  .option(
+    "--dry-run",
+    "a keeper says what it would send and sends nothing (the default, unless the configuration says otherwise)",
+  )
   .option("--no-dry-run", "a keeper sends")
   .action(run);
 withConfig("check", "check keys, roles, endpoints and versions before a first run").action(check);

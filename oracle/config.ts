@@ -41,10 +41,12 @@ const schema = z
       .default({}),
     /** Keepers to which an oracle or a guardian pushes what it signed, besides a keeper in the same process. */
     collectors: z.array(url).default([]),
-    listen: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) }).prefault({
-      host: "127.0.0.1",
-      port: 9_600,
-    }),
+    listen: z
+      .strictObject({
+        host: z.string().min(1).default("127.0.0.1"),
+        port: z.int().min(0).max(65_535).default(9_600),
+      })
+      .prefault({}),
     dataDir: z.string().min(1),
     /** A keeper that only says what it would send. */
     dryRun: z.boolean().default(true),
@@ -123,7 +125,10 @@ const ENVIRONMENT: Readonly<Record<string, readonly [path: string, read: (text: 
 
 /** Checks a configuration; the message of a refusal names every field that is wrong and what it must be. */
 export function parseConfig(input: unknown): Config {
-  const result = schema.safeParse(input);
+  const result = schema.safeParse(input, {
+    error: ({ code, input: given }) =>
+      code === "invalid_type" && given === undefined ? "must be set, in the file or in the environment" : undefined,
+  });
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"

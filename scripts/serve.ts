@@ -4,8 +4,8 @@ import Table from "cli-table3";
 import { formatEther } from "ethers";
 import { startLocalPool } from "../devnet/pool.js";
 
-const RPC_PORT = 8545;
-const BEACON_PORT = 9596;
+const RPC_PORT = Number(process.env["RPC_PORT"] ?? 8545);
+const BEACON_PORT = Number(process.env["BEACON_PORT"] ?? 9596);
 const KEYS_PER_CLUSTER = 10;
 /** A slot passes this often, in milliseconds of the machine; the chain's own time is virtual. */
 const SLOT_MS = Number(process.env["SLOT_MS"] ?? 500);
@@ -17,6 +17,10 @@ export async function serve(): Promise<void> {
     onProgress: (message) => {
       console.log(message);
     },
+  }).catch((error: unknown) => {
+    if (!isError(error, "EADDRINUSE")) throw error;
+    console.error(`${error.message}. Stop what runs there, or set RPC_PORT and BEACON_PORT to free ports.`);
+    process.exit(1); // the other port may be open already
   });
   for (const cluster of pool.clusters) await pool.publish(cluster, await pool.prepare(cluster, KEYS_PER_CLUSTER));
   await pool.startAll();
@@ -27,6 +31,8 @@ export async function serve(): Promise<void> {
     ["JSON-RPC", devnet.rpcUrl],
     ["Beacon API", devnet.beaconUrl],
     ["chain id", String(devnet.chainId)],
+    ["SSV Network", await pool.ssv.network.getAddress()],
+    ["SSV Network's views", await pool.ssv.views.getAddress()],
     ...pool.services.map(({ name, service }) => [name, service.url]),
     ...Object.entries(deployment.addresses).filter(([name]) => !name.endsWith("Implementation")),
   );
@@ -43,6 +49,7 @@ A slot passes every ${SLOT_MS} ms (SLOT_MS changes it). By hand, with curl -X PO
   ${devnet.beaconUrl}/devnet/skip
   ${devnet.beaconUrl}/devnet/slash?validator=<index>
   ${devnet.beaconUrl}/devnet/stop-operator?id=1
+  ${devnet.beaconUrl}/devnet/start-operator?id=1
 Ctrl-C stops everything.`);
 
   const stop = new AbortController();
@@ -54,4 +61,8 @@ Ctrl-C stops everything.`);
     await Promise.race([wait(SLOT_MS), interrupted]);
   }
   await pool.close();
+}
+
+function isError(error: unknown, code: string): error is Error {
+  return error instanceof Error && "code" in error && error.code === code;
 }

@@ -65,11 +65,13 @@ export async function runChecks(
   }
   for (const url of config.collectors) {
     await check(`collector ${publicUrl(url)}`, async () => {
-      const { status } = await axios.get(new URL("/health", url).href, {
-        timeout: TIMEOUT_MS,
-        validateStatus: () => true,
-      });
-      return `answers (HTTP ${status})`;
+      const answer = await axios
+        .get(new URL("/health", url).href, { timeout: TIMEOUT_MS, validateStatus: () => true })
+        .catch((error: unknown) => {
+          const why = String(describeError(error).message);
+          throw new Error(`It cannot be reached (${why}). Start that keeper, or mend collectors.`);
+        });
+      return `answers (HTTP ${answer.status})`;
     });
   }
   return results;

@@ -71,7 +71,9 @@ describe("pooleth as a process of its own", () => {
         "key of the oracle",
         "collector http://127.0.0.1:1",
       ]);
-      expect(lines.join("\n")).to.include("rotateSigner");
+      expect(lines.join("\n"))
+        .to.include("rotateSigner")
+        .and.include("It cannot be reached (connect ECONNREFUSED 127.0.0.1:1). Start that keeper, or mend collectors.");
       expect(exitCode).to.equal(1);
     });
 

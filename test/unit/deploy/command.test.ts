@@ -106,6 +106,12 @@ describe("deploy command", () => {
     }
   });
 
+  it("says that the node does not answer", async () => {
+    expect(await refusal(run("--rpc", "http://127.0.0.1:1", "--dry-run"))).to.equal(
+      "NODE_UNREACHABLE: The execution node does not answer (connect ECONNREFUSED 127.0.0.1:1): check its URL.",
+    );
+  });
+
   it("says which option is missing", async () => {
     const printed: string[] = [];
     try {

@@ -40,7 +40,7 @@ describe("deployment parameters", () => {
     ] as const) {
       const fields = [...people, ...members("oracles", count), ...members("guardians", count)];
       expect(problems(readInput(name)), name).to.deep.equal(
-        fields.map((field) => `${field}: must be filled in: the address (0x and 40 hex digits) for this deployment`),
+        fields.map((field) => `${field}: must be filled in with an address (0x and 40 hex digits)`),
       );
     }
   });
@@ -71,10 +71,7 @@ describe("deployment parameters", () => {
       [{ chainId: 1.5 }, "chainId: must be a whole number from 1 to 9007199254740991"],
       [{ frames: { ...frames, slotsPerFrame: 8191 } }, "frames.slotsPerFrame: must be a whole number from 1 to 8190"],
       [{ frames: { ...frames, secondsPerSlot: 0 } }, "frames.secondsPerSlot: must be a whole number from 1 to 8190"],
-      [
-        { depositContract: "" },
-        "depositContract: must be filled in: the address (0x and 40 hex digits) for this deployment",
-      ],
+      [{ depositContract: "" }, "depositContract: must be filled in with an address (0x and 40 hex digits)"],
       [
         { ssv: { ...ssv, views: ssv.views.slice(0, -1) } },
         "ssv.views: must be an address (0x and 40 hex digits, with a valid checksum)",
@@ -147,7 +144,10 @@ describe("deployment parameters", () => {
     writeFileSync(file, "{");
     expect(() => readParameters(file)).to.throw(DeployError, `${file} cannot be read as JSON`);
     writeFileSync(file, JSON.stringify({ ...filled(), poolOperator: "" }));
-    expect(() => readParameters(file)).to.throw(DeployError, `${file} cannot be used. poolOperator: must be filled in`);
+    expect(() => readParameters(file)).to.throw(
+      DeployError,
+      `${file} cannot be used:\n  poolOperator: must be filled in`,
+    );
     writeFileSync(file, JSON.stringify(filled()));
     expect(readParameters(file)).to.deep.equal(parseParameters(filled()));
   });

@@ -124,6 +124,21 @@ describe("configuration", () => {
     expect(config.roles).to.deep.equal(["keeper"]);
   });
 
+  it("takes a port alone from the environment, and the rest of the section from its defaults", () => {
+    const config = loadConfig(write(JSON.stringify(valid())), { POOLETH_LISTEN_PORT: "7" });
+    expect(config.listen).to.deep.equal({ host: "127.0.0.1", port: 7 });
+  });
+
+  it("says what must be set", () => {
+    expect(refusal(() => loadConfig(undefined, { POOLETH_CHAIN_ID: "1", POOLETH_ROLES: "keeper" })).meta).to.deep.equal(
+      {
+        problems: ["poolManager", "executionUrls", "dataDir"].map(
+          (field) => `${field}: must be set, in the file or in the environment`,
+        ),
+      },
+    );
+  });
+
   it("refuses what the environment gets wrong by the field's name, and a variable it does not know", () => {
     const wrongNumber = { ...valid(), POOLETH_CHAIN_ID: "one" } as unknown as NodeJS.ProcessEnv;
     expect(
