@@ -488,7 +488,7 @@ export class PoolWalk {
     const count = this.model.withdrawals.length;
     const finalised = Number(this.model.lastFinalised);
     const ids: bigint[] = [];
-    for (let id = 1; id <= count; id++) if (Math.abs(id - finalised) < 6 || id > count - 4) ids.push(BigInt(id));
+    for (let id = 1; id <= count; id++) if (Math.abs(id - finalised) < 3 || id > count - 2) ids.push(BigInt(id));
     return ids;
   }
 

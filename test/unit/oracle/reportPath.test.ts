@@ -3,7 +3,12 @@ import { id, parseEther } from "ethers";
 import { network } from "hardhat";
 import { deployPool } from "../../../deploy/deploy.js";
 import { parseParameters } from "../../../deploy/parameters.js";
-import { PoolManager__factory, ReportOracle__factory } from "../../../types/ethers-contracts/index.js";
+import {
+  PoolETH__factory,
+  PoolManager__factory,
+  ReportOracle__factory,
+  WithdrawalQueue__factory,
+} from "../../../types/ethers-contracts/index.js";
 import { type Connection, GENESIS_TIME, ground, wallet } from "../deploy/support.js";
 import { setBeaconRoot } from "./support.js";
 
@@ -100,6 +105,25 @@ describe("a report's way through the deployed pool", () => {
       expect(await ethers.provider.getBalance(d.addresses[name])).to.equal(0n);
     }
     await expect(d.oracle.submitReport(message, signatures)).to.be.revertedWithCustomError(d.oracle, "AlreadyReported");
+  });
+
+  it("finalises withdrawals, for the same gas however many", async () => {
+    const d = await load();
+    const keeper = wallet("stranger").connect(connection.ethers.provider);
+    const token = PoolETH__factory.connect(d.addresses.poolETH, keeper);
+    const queue = WithdrawalQueue__factory.connect(d.addresses.withdrawalQueue, keeper);
+    await d.pool.stake(keeper, keeper, { value: parseEther("100") });
+    const gas: bigint[] = [];
+    // the first writes slots that stay in use
+    for (const count of [1, 0, 0, 1, 40]) {
+      for (let i = 0; i < count; i++) await token.requestWithdrawal(parseEther("0.1"), keeper);
+      gas.push((await report(d, {})).receipt.gasUsed);
+      const { lastRequest, lastFinalised } = await queue.state();
+      expect(lastFinalised).to.equal(lastRequest);
+    }
+    const [, , none, one, many] = gas as [bigint, bigint, bigint, bigint, bigint];
+    expect(many).to.be.closeTo(one, 500n);
+    expect(many - none).to.be.lessThan(70_000n);
   });
 
   it("leaves the frame open when the pool refuses the figures", async () => {
