@@ -44,7 +44,7 @@ export default defineConfig({
     osaka: { type: "edr-simulated", chainType: "l1", hardfork: "osaka" },
   },
   test: {
-    mocha: { timeout: 120_000 },
+    mocha: { timeout: 120_000, parallel: true, jobs: 2 },
     solidity: {
       fuzz: { runs: 256, seed: "0x706f6f6c" },
       invariant: { runs: 64, depth: 64, failOnRevert: false },
