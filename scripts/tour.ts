@@ -12,6 +12,8 @@ const MAX_YEARLY_RATE_BPS = 5_000;
 const RESERVE_SEED_ETH = "0.1";
 const VALIDATORS_PER_CLUSTER = 3;
 const REPORTS_AFTER_ACTIVATION = 4;
+/** Less than what is buffered then: the next report pays it without an exit. */
+const REDEEMED_ETH = "10";
 const SECONDS_PER_DAY = 86_400;
 const TRAFFIC_FEES = { maxPriorityFeePerGas: parseUnits("3", "gwei"), maxFeePerGas: parseUnits("100", "gwei") };
 /** Tables without a line between every two rows. */
@@ -24,6 +26,7 @@ interface Staker {
   name: string;
   wallet: HDNodeWallet;
   stakedWei: bigint;
+  redeemedWei: bigint;
 }
 
 /** Runs everything once, prints what happened, and answers the exit code: 0 only if every figure agrees with the chain to the wei. */
@@ -80,11 +83,12 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
     const wallet = pool.user(position);
     const stakedWei = parseEther(eth);
     await pool.stake(wallet, stakedWei);
-    stakers.push({ name, wallet, stakedWei });
+    stakers.push({ name, wallet, stakedWei, redeemedWei: 0n });
     say(`${name} stakes ${eth} ETH`);
   };
   await stake("Alice", 0, "100");
   await stake("Bob", 1, "60.5");
+  const bob = stakers.find(({ name }) => name === "Bob");
 
   const active = (): number => ownValidators(pool).filter(({ status }) => status === "active_ongoing").length;
   await devnet.advanceUntil(async () => (await pool.registry.counts()).validators >= 4n, 100);
@@ -110,6 +114,8 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
 
   await devnet.advanceUntil(() => active() >= 5, 600);
   say(`${active()} validators are active`);
+  const asked = await redeem(pool, bob, REDEEMED_ETH);
+  say(`Bob asks for ${REDEEMED_ETH} ETH back: request ${asked} waits for a report`);
   const last = await pool.reportOracle.lastFrame();
   for (let frame = last; frame < last + BigInt(REPORTS_AFTER_ACTIVATION);) {
     const before = frame;
@@ -118,6 +124,10 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
     say(
       `report of frame ${frame}: beacon chain ${eth(totals.clBalance)}, locked ${eth(totals.locked)}, rate ${(rates.at(-1) ?? 1).toFixed(9)}`,
     );
+  }
+  if (bob !== undefined) {
+    bob.redeemedWei = await claim(pool, bob, asked);
+    say(`Bob claims ${eth(bob.redeemedWei)}: what the requested shares were worth in the report that finalised them`);
   }
   await devnet.advance(devnet.slotsPerEpoch);
 
@@ -132,6 +142,23 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
     `\n${audit.checked} figures compared with the beacon chain and the execution chain: all equal to the wei.`,
   );
   return 0;
+}
+
+/** Hands poolETH to the withdrawal queue. Answers the request's id. */
+async function redeem(pool: LocalPool, staker: Staker | undefined, amount: string): Promise<bigint> {
+  if (staker === undefined) throw new Error("nobody redeems");
+  const token = pool.poolETH.connect(staker.wallet);
+  await pool.devnet.mineTx(token.requestWithdrawal(parseEther(amount), staker.wallet.address), token.interface);
+  return (await pool.withdrawalQueue.state()).lastRequest;
+}
+
+/** Claims a finalised request. Answers what it paid. */
+async function claim(pool: LocalPool, { wallet }: Staker, id: bigint): Promise<bigint> {
+  const queue = pool.withdrawalQueue.connect(wallet);
+  const before = { blockTag: await pool.devnet.provider.getBlockNumber() };
+  const paid = await queue["claim(uint256,address)"].staticCall(id, wallet.address, before);
+  await pool.devnet.mineTx(queue["claim(uint256,address)"](id, wallet.address), queue.interface);
+  return paid;
 }
 
 const eth = (wei: bigint): string => `${formatEther(wei)} ETH`;
@@ -161,27 +188,28 @@ async function print(
   const { value: rate } = await pool.poolManager.rate();
 
   const who = new Table({
-    head: ["holder", "staked ETH", "shares", "balance poolETH", "gained", "why"],
-    colAligns: ["left", "right", "right", "right", "right", "left"],
+    head: ["holder", "staked ETH", "redeemed ETH", "shares", "balance poolETH", "gained", "why"],
+    colAligns: ["left", "right", "right", "right", "right", "right", "left"],
     ...PLAIN,
   });
-  const row = (name: string, address: string, stakedWei: bigint, why: string): void => {
+  const row = (name: string, address: string, stakedWei: bigint, redeemedWei: bigint, why: string): void => {
     const { shares, balanceWei } = holder(address);
     who.push([
       name,
       formatEther(stakedWei),
+      formatEther(redeemedWei),
       formatEther(shares),
       formatEther(balanceWei),
-      formatEther(balanceWei - stakedWei),
+      formatEther(balanceWei + redeemedWei - stakedWei),
       why,
     ]);
   };
-  for (const { name, wallet, stakedWei } of stakers) {
-    row(name, wallet.address, stakedWei, `shares x rate ${formatEther(rate)}`);
+  for (const { name, wallet, stakedWei, redeemedWei } of stakers) {
+    row(name, wallet.address, stakedWei, redeemedWei, `shares x rate ${formatEther(rate)}`);
   }
-  row("treasury", pool.treasury.address, 0n, "fee, minted as shares");
+  row("treasury", pool.treasury.address, 0n, 0n, "fee, minted as shares");
   const dead = holder(DEAD);
-  row("dead first stake", DEAD, dead.shares, "belongs to nobody, for ever");
+  row("dead first stake", DEAD, dead.shares, 0n, "belongs to nobody, for ever");
 
   const totals = await pool.poolManager.totals();
   const terms = new Table({
