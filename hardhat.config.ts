@@ -47,7 +47,8 @@ export default defineConfig({
     mocha: { timeout: 120_000, parallel: true, jobs: 2 },
     solidity: {
       fuzz: { runs: 256, seed: "0x706f6f6c" },
-      invariant: { runs: 64, depth: 64, failOnRevert: false },
+      // 100,000 actions; the handler requires, so that a revert is a finding
+      invariant: { runs: Number(process.env.CAMPAIGN_RUNS ?? "1000"), depth: 100, failOnRevert: true },
     },
   },
   paths: { tests: { mocha: "./test", solidity: "./test" } },
