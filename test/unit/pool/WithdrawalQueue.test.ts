@@ -494,6 +494,21 @@ describe("WithdrawalQueue", () => {
       );
     });
 
+    it("is refused with the report when the queue does not take its ether", async () => {
+      const pool = await staked();
+      const { queue, manager, token, users, connection } = pool;
+      await token.requestWithdrawal(ETHER, users[0]!);
+      await nextFrame(pool);
+      // answers every call with (1, 1) and reverts when it is only sent ether
+      await connection.provider.request({
+        method: "hardhat_setCode",
+        params: [await queue.getAddress(), "0x366007575f5ffd5b60015f52600160205260405ff3"],
+      });
+      await expect(pool.report())
+        .to.be.revertedWithCustomError(manager, "SendFailed")
+        .withArgs(await queue.getAddress(), 1n);
+    });
+
     it("takes 300 requests in one report", async () => {
       const pool = await staked();
       const { queue, token, users } = pool;
