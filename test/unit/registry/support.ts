@@ -262,11 +262,24 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
   };
 }
 
+type Stage = Pick<
+  Deployed,
+  | "registry"
+  | "guardians"
+  | "depositContract"
+  | "governance"
+  | "poolOperator"
+  | "keys"
+  | "ssv"
+  | "operatorIds"
+  | "provider"
+>;
+
 /** What the pool operator, the guardians and keepers do, on a deployed registry. */
 export class Actions {
-  readonly #on: Deployed;
+  readonly #on: Stage;
 
-  constructor(deployed: Deployed) {
+  constructor(deployed: Stage) {
     this.#on = deployed;
   }
 
