@@ -6,7 +6,7 @@ import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeab
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Figures, IPoolManager} from "./interfaces/IPoolManager.sol";
 import {IReportOracle, Report} from "./interfaces/IReportOracle.sol";
-import {IValidatorRegistry} from "./interfaces/IValidatorRegistry.sol";
+import {IValidatorExits} from "./interfaces/IValidatorExits.sol";
 import {FrameConfig, Frames} from "./libraries/Frames.sol";
 import {SignerQuorum} from "./libraries/SignerQuorum.sol";
 
@@ -29,7 +29,7 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
     bytes32 private constant STORAGE = 0xadc5c3f3211b1f9ac5400ac339bb54d78bc82fc9ee50de461742bae84f519700;
 
     bytes32 private constant REPORT_TYPEHASH = keccak256(
-        "Report(uint32 version,uint64 refSlot,bytes32 beaconBlockRoot,uint128 clBalance,uint128 openPenalties,uint128 withdrawnAtRef,uint32[] exited)"
+        "Report(uint32 version,uint64 refSlot,bytes32 beaconBlockRoot,uint128 clBalance,uint128 openPenalties,uint128 withdrawnAtRef,uint32[] exiting,uint32[] exited)"
     );
 
     address private constant BEACON_ROOTS = 0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02;
@@ -37,16 +37,20 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
     uint256 private constant BEACON_ROOTS_LENGTH = 8191;
     /// Slots after the reference slot that are asked for its block's root; 128 are 26 minutes of no block at all.
     uint256 private constant MAX_ROOT_TRIES = 128;
-    uint256 private constant MAX_EXITED = 128;
+    uint256 private constant MAX_EXITS = 128;
 
     IPoolManager private immutable POOL_MANAGER;
-    IValidatorRegistry private immutable REGISTRY;
+    IValidatorExits private immutable VALIDATOR_EXITS;
     uint64 private immutable GENESIS_TIME;
     uint32 private immutable SECONDS_PER_SLOT;
     uint32 private immutable SLOTS_PER_FRAME;
 
-    constructor(address poolManager, address registry, FrameConfig memory frames) EIP712("poolETH ReportOracle", "1") {
-        if (poolManager == address(0) || registry == address(0)) revert ZeroAddress();
+    constructor(
+        address poolManager,
+        address validatorExits,
+        FrameConfig memory frames
+    ) EIP712("poolETH ReportOracle", "1") {
+        if (poolManager == address(0) || validatorExits == address(0)) revert ZeroAddress();
         // The ring's length is prime. While a frame can be reported, at most slotsPerFrame + 1 slots have passed since its end, so no
         // entry of the slots asked for has been overwritten by a later slot, and the first answer is that of the first block.
         if (
@@ -56,7 +60,7 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
             frames.slotsPerFrame >= BEACON_ROOTS_LENGTH
         ) revert InvalidFrameConfig(frames.secondsPerSlot, frames.slotsPerFrame);
         POOL_MANAGER = IPoolManager(poolManager);
-        REGISTRY = IValidatorRegistry(registry);
+        VALIDATOR_EXITS = IValidatorExits(validatorExits);
         GENESIS_TIME = frames.genesisTime;
         SECONDS_PER_SLOT = frames.secondsPerSlot;
         SLOTS_PER_FRAME = frames.slotsPerFrame;
@@ -88,7 +92,9 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
         bool applied = POOL_MANAGER.applyReport(
             Figures(frame, report.refSlot, report.clBalance, report.openPenalties, report.withdrawnAtRef)
         );
-        if (applied && report.exited.length != 0) REGISTRY.markExited(report.exited);
+        if (applied && report.exiting.length + report.exited.length != 0) {
+            VALIDATOR_EXITS.recordExits(report.exiting, report.exited);
+        }
         emit ReportAccepted(
             frame,
             report.refSlot,
@@ -96,6 +102,7 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
             report.clBalance,
             report.openPenalties,
             report.withdrawnAtRef,
+            report.exiting.length,
             report.exited.length,
             applied
         );
@@ -165,8 +172,8 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
     }
 
     /// @inheritdoc IReportOracle
-    function targets() external view returns (address poolManager, address registry) {
-        return (address(POOL_MANAGER), address(REGISTRY));
+    function targets() external view returns (address poolManager, address validatorExits) {
+        return (address(POOL_MANAGER), address(VALIDATOR_EXITS));
     }
 
     /// @inheritdoc IReportOracle
@@ -182,6 +189,7 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
                         report.clBalance,
                         report.openPenalties,
                         report.withdrawnAtRef,
+                        keccak256(abi.encodePacked(report.exiting)),
                         keccak256(abi.encodePacked(report.exited))
                     )
                 )
@@ -200,7 +208,8 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
         if (frame <= $.lastFrame) revert AlreadyReported(frame);
         uint256 version = _versionOf($, frame);
         if (report.version != version) revert UnsupportedVersion(report.version, version);
-        if (report.exited.length > MAX_EXITED) revert TooManyExited(report.exited.length, MAX_EXITED);
+        if (report.exiting.length > MAX_EXITS) revert TooManyExits(report.exiting.length, MAX_EXITS);
+        if (report.exited.length > MAX_EXITS) revert TooManyExits(report.exited.length, MAX_EXITS);
         bytes32 root = _beaconBlockRoot(config, frame);
         if (root == 0) revert BeaconRootNotFound(refSlot);
         if (root != report.beaconBlockRoot) revert BeaconRootMismatch(report.beaconBlockRoot, root);

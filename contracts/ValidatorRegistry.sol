@@ -14,6 +14,7 @@ import {IPoolManager} from "./interfaces/IPoolManager.sol";
 import {ISSVAccount} from "./interfaces/ISSVAccount.sol";
 import {ISSVNetworkViews} from "./interfaces/ISSVNetworkViews.sol";
 import {Cluster} from "./interfaces/ISSVNetwork.sol";
+import {IValidatorExits} from "./interfaces/IValidatorExits.sol";
 import {
     AccountState,
     Batch,
@@ -40,12 +41,12 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         uint16 accountCount;
         uint16 clusterCount;
         uint128 totalBurnRate; // wei a block
+        uint32 deposited; // ever
         mapping(uint256 id => AccountState) accounts;
         mapping(uint256 id => ClusterState) clusters;
         mapping(uint256 account => mapping(uint256 id => Batch)) batches;
         mapping(bytes32 accountAndOperatorIds => uint256) clusterOf;
         mapping(bytes32 keyHash => Validator) validator;
-        mapping(uint256 word => uint256) exited; // bitmap by id
     }
 
     bytes32 private constant LAYOUT = 0x5dedacea932f5edf970a357250f877ab2547228279dd7647deccfae7a69a4d00;
@@ -57,17 +58,18 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
     uint256 private constant MAX_UNPROVEN = 2;
     // SSV nodes count owner nonces in 16 bits
     uint256 private constant NONCES = 65_536;
-    uint256 private constant DEPOSIT = 32 ether;
 
     /// @inheritdoc IValidatorRegistry
     bytes32 public immutable withdrawalCredentials;
+
+    /// @inheritdoc IValidatorRegistry
+    address public immutable validatorExits;
 
     IPoolManager private immutable _poolManager;
     IGuardians private immutable _guardians;
     IOperationsReserve private immutable _reserve;
     ISSVNetworkViews private immutable _ssvViews;
     IDepositContract private immutable _depositContract;
-    address private immutable _reportOracle;
     address private immutable _rewardsVault;
     address private immutable _ssvNetwork;
     address private immutable _accountImplementation;
@@ -76,7 +78,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         _poolManager = IPoolManager(_nonZero(parts.poolManager));
         _guardians = IGuardians(_nonZero(parts.guardians));
         _reserve = IOperationsReserve(_nonZero(parts.reserve));
-        _reportOracle = _nonZero(parts.reportOracle);
+        validatorExits = _nonZero(parts.validatorExits);
         _rewardsVault = _nonZero(parts.rewardsVault);
         _ssvNetwork = _nonZero(parts.ssvNetwork);
         _ssvViews = ISSVNetworkViews(_nonZero(parts.ssvViews));
@@ -161,7 +163,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         if (!c.active) revert ClusterNotActive(clusterId);
         if (c.requireDkg && dkgProofs.length == 0) revert DkgProofsRequired(clusterId);
         if (!c.requireDkg && dkgProofs.length != 0) revert DkgProofsNotExpected(clusterId);
-        (uint256 count, bytes26 head) = _measure(clusterId, firstNonce, data, c.operatorIds.length);
+        (uint256 count, bytes26 head) = KeyQueue.read(clusterId, firstNonce, data, c.operatorIds.length);
         batchId = _enqueue($, clusterId, c.account, firstNonce, count, head);
         emit Published(c.account, clusterId, batchId, firstNonce, count, data, dkgProofs);
     }
@@ -215,7 +217,9 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         _markDeposited(clusterId, publicKeys);
 
         _poolManager.fundDeposits(count);
-        for (uint256 i; i < count; ++i) _deposit(publicKeys[i], depositSignatures[i]);
+        for (uint256 i; i < count; ++i) {
+            DepositData.deposit(_depositContract, publicKeys[i], withdrawalCredentials, depositSignatures[i]);
+        }
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -249,26 +253,37 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
     }
 
     /// @inheritdoc IValidatorRegistry
-    function markExited(uint32[] calldata ids) external {
-        if (msg.sender != _reportOracle) revert NotAuthorized(msg.sender, _reportOracle);
+    function exitInSSV(uint256 clusterId, bytes[] calldata publicKeys) external {
+        if (msg.sender != validatorExits) revert NotAuthorized(msg.sender, validatorExits);
         Layout storage $ = _layout();
-        uint256 last = $.validators;
-        for (uint256 i; i < ids.length; ++i) {
-            uint256 id = ids[i];
-            if (id == 0 || id > last || isExited(id)) continue;
-            $.exited[id >> 8] |= 1 << (id & 0xff);
-            emit Exited(id);
+        ClusterState storage c = _cluster($, clusterId);
+        _accountOf($, c).execute(SSVCalls.exitCall(publicKeys, c.operatorIds), 0);
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function remove(uint256 clusterId, bytes[] calldata publicKeys, Cluster calldata snapshot) external nonReentrant {
+        uint256 count = publicKeys.length;
+        if (count == 0) revert EmptyList();
+        Layout storage $ = _layout();
+        ClusterState storage c = _cluster($, clusterId);
+        for (uint256 i; i < count; ++i) {
+            Validator storage v = $.validator[keccak256(publicKeys[i])];
+            (Status status, uint256 id) = (v.status, v.id);
+            if (status != Status.Discarded && (status != Status.Deposited || !_exits().isExited(id))) {
+                revert NotRemovable(publicKeys[i], status);
+            }
+            if (v.cluster != clusterId) revert WrongCluster(publicKeys[i], v.cluster, clusterId);
+            v.status = Status.Removed;
+            emit Removed(clusterId, id);
         }
+        c.registered -= uint32(count);
+        $.totalBurnRate -= uint128(count * c.burnPerValidator);
+        _accountOf($, c).execute(SSVCalls.removeCall(publicKeys, c.operatorIds, snapshot), 0);
     }
 
     /// @inheritdoc IValidatorRegistry
     function validator(bytes calldata publicKey) external view returns (Validator memory) {
         return _layout().validator[keccak256(publicKey)];
-    }
-
-    /// @inheritdoc IValidatorRegistry
-    function isExited(uint256 id) public view returns (bool) {
-        return _layout().exited[id >> 8] & (1 << (id & 0xff)) != 0;
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -304,6 +319,24 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
             fewest = $.clusters[id].registered;
             clusterId = id;
             count = Math.min(most, room);
+        }
+    }
+
+    /// @inheritdoc IValidatorRegistry
+    function retiredClusters() external view returns (uint256[] memory clusters, uint256[] memory deposited) {
+        Layout storage $ = _layout();
+        uint256 last = $.clusterCount;
+        (clusters, deposited) = (new uint256[](last), new uint256[](last));
+        uint256 count;
+        for (uint256 id = 1; id <= last; ++id) {
+            ClusterState storage c = $.clusters[id];
+            if (c.active) continue;
+            (clusters[count], deposited[count]) = (id, c.deposited);
+            ++count;
+        }
+        assembly ("memory-safe") {
+            mstore(clusters, count)
+            mstore(deposited, count)
         }
     }
 
@@ -368,7 +401,9 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
                 id: uint32(++id),
                 cluster: uint32(clusterId),
                 registeredAt: uint40(block.timestamp),
-                depositedAt: 0
+                depositedAt: 0,
+                depositOrder: 0,
+                clusterOrder: 0
             });
         }
         b.head = items.next;
@@ -386,28 +421,20 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         address owner = $.accounts[c.account].account;
         uint256 count = publicKeys.length;
         uint256[] memory ids = new uint256[](count);
+        (uint32 order, uint32 clusterOrder) = ($.deposited, c.deposited);
         for (uint256 i; i < count; ++i) {
             Validator storage v = _registered($, publicKeys[i]);
             if (v.cluster != clusterId) revert WrongCluster(publicKeys[i], v.cluster, clusterId);
             if (!_ssvViews.getValidator(owner, publicKeys[i])) revert NotInSSV(publicKeys[i]);
             v.status = Status.Deposited;
             v.depositedAt = uint40(block.timestamp);
+            (v.depositOrder, v.clusterOrder) = (++order, ++clusterOrder);
             ids[i] = v.id;
         }
-        c.deposited += uint32(count);
+        ($.deposited, c.deposited) = (order, clusterOrder);
         c.unfunded -= uint32(count);
         $.unfunded -= uint32(count);
         emit Deposited(clusterId, ids);
-    }
-
-    function _deposit(bytes calldata publicKey, bytes calldata signature) private {
-        bytes32 credentials = withdrawalCredentials;
-        _depositContract.deposit{value: DEPOSIT}(
-            publicKey,
-            abi.encodePacked(credentials),
-            signature,
-            DepositData.root(publicKey, credentials, signature)
-        );
     }
 
     function _checkRegistration(
@@ -445,12 +472,20 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
     }
 
     function _mostUnfunded() private view returns (uint256) {
-        return Math.min(MAX_UNFUNDED, _poolManager.depositableEther() / DEPOSIT);
+        return Math.min(MAX_UNFUNDED, _poolManager.depositableEther() / DepositData.VALUE);
     }
 
     function _registered(Layout storage $, bytes calldata publicKey) private view returns (Validator storage v) {
         v = $.validator[keccak256(publicKey)];
         if (v.status != Status.Registered) revert WrongStatus(publicKey, v.status, Status.Registered);
+    }
+
+    function _accountOf(Layout storage $, ClusterState storage c) private view returns (ISSVAccount) {
+        return ISSVAccount(payable($.accounts[c.account].account));
+    }
+
+    function _exits() private view returns (IValidatorExits) {
+        return IValidatorExits(validatorExits);
     }
 
     function _account(Layout storage $, uint256 accountId) private view returns (AccountState storage a) {
@@ -466,20 +501,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
     /// Unfunded validators that a cluster with so many funded ones may have; together clusters may have no more than `MAX_UNFUNDED`.
     function _allowance(uint256 deposited) private pure returns (uint256) {
         return Math.max(MAX_UNPROVEN, deposited);
-    }
-
-    function _measure(
-        uint256 clusterId,
-        uint256 firstNonce,
-        bytes calldata data,
-        uint256 operators
-    ) private pure returns (uint256 count, bytes26 head) {
-        uint256 stride = KeyQueue.stride(operators);
-        if (data.length == 0 || data.length % stride != 0) revert InvalidDataLength(data.length, stride);
-        count = data.length / stride;
-        uint256 most = KeyQueue.mostPerBatch(operators);
-        if (count > most) revert TooManyValidators(count, most);
-        head = KeyQueue.chain(clusterId, firstNonce, data, stride);
     }
 
     function _nonZero(address part) private pure returns (address) {

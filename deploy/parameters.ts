@@ -70,6 +70,8 @@ const schema = z
     withdrawals: z.strictObject({
       /** Before the end of a frame; what is requested later waits for the report of the next. */
       cutoffMarginSeconds: seconds32,
+      /** Whole frames that SSV's operators have to exit a validator before anyone may force it. */
+      exitGraceFrames: within(1, 30),
     }),
     oracles: z.strictObject({ members, quorum: within(1, MAX_MEMBERS) }),
     guardians: z.strictObject({

@@ -9,6 +9,7 @@ import {
   ReportOracle__factory,
   RewardsVault__factory,
   SSVAccount__factory,
+  ValidatorExits__factory,
   ValidatorRegistry__factory,
   WithdrawalQueue__factory,
   WithdrawalVault__factory,
@@ -27,6 +28,7 @@ const PARTS = [
   "registryImplementation",
   "poolManagerImplementation",
   "withdrawalQueueImplementation",
+  "validatorExitsImplementation",
   "poolETH",
   "rewardsVault",
   "withdrawalVault",
@@ -35,6 +37,7 @@ const PARTS = [
   "reportOracle",
   "registry",
   "withdrawalQueue",
+  "validatorExits",
 ] as const;
 const CALLS = ["labelOperator", "operatorFunctions", "grantOperator", "grantGovernance", "seedReserve"] as const;
 /** Every transaction in its order. The pool opens with the last one: nobody can stake while the deployer still has a right. */
@@ -125,6 +128,7 @@ async function creations(
   const registry = ValidatorRegistry__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
   const queue = WithdrawalQueue__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
   const vault = WithdrawalVault__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
+  const exits = ValidatorExits__factory.createInterface().encodeFunctionData("initialize", [a.accessManager]);
   const poolManager = PoolManager__factory.createInterface().encodeFunctionData("initialize", [
     a.accessManager,
     {
@@ -145,7 +149,7 @@ async function creations(
     ),
     withdrawalVaultImplementation: await create(
       "WithdrawalVault, code",
-      new WithdrawalVault__factory().getDeployTransaction(a.poolManager),
+      new WithdrawalVault__factory().getDeployTransaction(a.poolManager, a.validatorExits),
     ),
     reserveImplementation: await create(
       "OperationsReserve, code",
@@ -157,7 +161,7 @@ async function creations(
     ),
     reportOracleImplementation: await create(
       "ReportOracle, code",
-      new ReportOracle__factory().getDeployTransaction(a.poolManager, a.registry, p.frames),
+      new ReportOracle__factory().getDeployTransaction(a.poolManager, a.validatorExits, p.frames),
     ),
     registryImplementation: await create(
       "ValidatorRegistry, code",
@@ -165,7 +169,7 @@ async function creations(
         poolManager: a.poolManager,
         guardians: a.guardians,
         reserve: a.reserve,
-        reportOracle: a.reportOracle,
+        validatorExits: a.validatorExits,
         withdrawalVault: a.withdrawalVault,
         rewardsVault: a.rewardsVault,
         ssvNetwork: network,
@@ -199,6 +203,20 @@ async function creations(
         p.withdrawals.cutoffMarginSeconds,
       ),
     ),
+    validatorExitsImplementation: await create(
+      "ValidatorExits, code",
+      new ValidatorExits__factory().getDeployTransaction(
+        {
+          registry: a.registry,
+          poolManager: a.poolManager,
+          reportOracle: a.reportOracle,
+          withdrawalVault: a.withdrawalVault,
+          rewardsVault: a.rewardsVault,
+        },
+        p.frames,
+        p.withdrawals.exitGraceFrames,
+      ),
+    ),
     poolETH: await create("PoolETH", new PoolETH__factory().getDeployTransaction(a.poolManager, a.withdrawalQueue)),
     rewardsVault: await create("RewardsVault", new RewardsVault__factory().getDeployTransaction(a.poolManager)),
     withdrawalVault: await proxy("WithdrawalVault", a.withdrawalVaultImplementation, vault),
@@ -207,6 +225,7 @@ async function creations(
     reportOracle: await proxy("ReportOracle", a.reportOracleImplementation, reportOracle),
     registry: await proxy("ValidatorRegistry", a.registryImplementation, registry),
     withdrawalQueue: await proxy("WithdrawalQueue", a.withdrawalQueueImplementation, queue),
+    validatorExits: await proxy("ValidatorExits", a.validatorExitsImplementation, exits),
     poolManager: await proxy(
       "PoolManager: opens the pool with the first stake, for a dead address",
       a.poolManagerImplementation,

@@ -9,7 +9,14 @@ export const ROLES = {
 export type RoleName = keyof typeof ROLES;
 
 export type ManagedContract =
-  "poolManager" | "registry" | "guardians" | "reportOracle" | "withdrawalVault" | "reserve" | "withdrawalQueue";
+  | "poolManager"
+  | "registry"
+  | "guardians"
+  | "reportOracle"
+  | "withdrawalVault"
+  | "reserve"
+  | "withdrawalQueue"
+  | "validatorExits";
 
 /** Every `restricted` function of the pool and who may call it. A test holds this list against the contracts. */
 export const RESTRICTED: Readonly<Record<ManagedContract, Readonly<Record<string, RoleName>>>> = {
@@ -51,6 +58,7 @@ export const RESTRICTED: Readonly<Record<ManagedContract, Readonly<Record<string
   withdrawalVault: { upgradeToAndCall: "GOVERNANCE" },
   reserve: { setRunway: "GOVERNANCE", upgradeToAndCall: "GOVERNANCE" },
   withdrawalQueue: { upgradeToAndCall: "GOVERNANCE" },
+  validatorExits: { upgradeToAndCall: "GOVERNANCE" },
 };
 
 export interface RoleHolder {

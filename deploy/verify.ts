@@ -6,6 +6,7 @@ import {
   PoolETH__factory,
   PoolManager__factory,
   ReportOracle__factory,
+  ValidatorExits__factory,
   ValidatorRegistry__factory,
   WithdrawalQueue__factory,
   WithdrawalVault__factory,
@@ -26,6 +27,7 @@ const INTERFACES: Readonly<Record<ManagedContract, () => Interface>> = {
   withdrawalVault: () => WithdrawalVault__factory.createInterface(),
   reserve: () => OperationsReserve__factory.createInterface(),
   withdrawalQueue: () => WithdrawalQueue__factory.createInterface(),
+  validatorExits: () => ValidatorExits__factory.createInterface(),
 };
 
 /** Everybody who holds a role now, from the AccessManager's events since the deployment. */
@@ -77,6 +79,7 @@ async function checkWiring(provider: Provider, { addresses: a }: Deployment, p: 
     withdrawalVault: a.withdrawalVaultImplementation,
     reserve: a.reserveImplementation,
     withdrawalQueue: a.withdrawalQueueImplementation,
+    validatorExits: a.validatorExitsImplementation,
   };
   for (const [name, implementation] of Object.entries(proxies) as [ManagedContract, string][]) {
     const word = await provider.getStorage(a[name], IMPLEMENTATION_SLOT);
@@ -91,13 +94,18 @@ async function checkWiring(provider: Provider, { addresses: a }: Deployment, p: 
   expect("PoolManager.contracts", await pool.contracts(), parts);
   expect("PoolManager.frameConfig", await pool.frameConfig(), frames);
   const oracle = ReportOracle__factory.connect(a.reportOracle, { provider });
-  expect("ReportOracle.targets", await oracle.targets(), [a.poolManager, a.registry]);
+  expect("ReportOracle.targets", await oracle.targets(), [a.poolManager, a.validatorExits]);
   expect("ReportOracle.frameConfig", await oracle.frameConfig(), frames);
   const queue = WithdrawalQueue__factory.connect(a.withdrawalQueue, { provider });
   expect("WithdrawalQueue.targets", await queue.targets(), [a.poolETH, a.poolManager]);
   expect("WithdrawalQueue.frameConfig", await queue.frameConfig(), frames);
   expect("WithdrawalQueue.cutoffMargin", await queue.cutoffMargin(), p.withdrawals.cutoffMarginSeconds);
+  const exits = ValidatorExits__factory.connect(a.validatorExits, { provider });
+  expect("ValidatorExits.contracts", await exits.contracts(), [a.registry, a.poolManager, a.reportOracle, ...vaults]);
+  expect("ValidatorExits.frameConfig", await exits.frameConfig(), frames);
+  expect("ValidatorExits.graceFrames", await exits.graceFrames(), p.withdrawals.exitGraceFrames);
   const registry = ValidatorRegistry__factory.connect(a.registry, { provider });
+  expect("ValidatorRegistry.validatorExits", await registry.validatorExits(), a.validatorExits);
   expect("ValidatorRegistry.externals", await registry.externals(), [p.ssv.network, p.ssv.views, p.depositContract]);
   const credentials = `0x01${"00".repeat(11)}${a.withdrawalVault.slice(2).toLowerCase()}`;
   expect("ValidatorRegistry.withdrawalCredentials", await registry.withdrawalCredentials(), credentials);

@@ -18,6 +18,7 @@ import {
   PoolETH__factory,
   PoolManager__factory,
   ReportOracle__factory,
+  ValidatorExits__factory,
   ValidatorRegistry__factory,
   WithdrawalQueue__factory,
   type Guardians,
@@ -25,6 +26,7 @@ import {
   type PoolETH,
   type PoolManager,
   type ReportOracle,
+  type ValidatorExits,
   type ValidatorRegistry,
   type WithdrawalQueue,
 } from "../types/ethers-contracts/index.js";
@@ -100,6 +102,7 @@ export class LocalPool {
   readonly guardians: Guardians;
   readonly reportOracle: ReportOracle;
   readonly reserve: OperationsReserve;
+  readonly validatorExits: ValidatorExits;
   readonly #clusters: LocalCluster[] = [];
   readonly #services: RunningService[] = [];
   readonly #pubkeys: string[] = [];
@@ -121,6 +124,7 @@ export class LocalPool {
     this.guardians = Guardians__factory.connect(addresses.guardians, provider);
     this.reportOracle = ReportOracle__factory.connect(addresses.reportOracle, provider);
     this.reserve = OperationsReserve__factory.connect(addresses.reserve, provider);
+    this.validatorExits = ValidatorExits__factory.connect(addresses.validatorExits, provider);
     devnet.onSlot(() => this.#sync());
   }
 
@@ -320,7 +324,7 @@ async function openPool(devnet: Devnet, options: LocalPoolOptions): Promise<Loca
           secondsPerSlot: devnet.secondsPerSlot,
           slotsPerFrame: SLOTS_PER_FRAME,
         },
-        withdrawals: { cutoffMarginSeconds: CUTOFF_MARGIN_SLOTS * devnet.secondsPerSlot },
+        withdrawals: { ...base.withdrawals, cutoffMarginSeconds: CUTOFF_MARGIN_SLOTS * devnet.secondsPerSlot },
         ssv: { network: await ssv.network.getAddress(), views: await ssv.views.getAddress() },
         governance: { ...base.governance, address: governance.address },
         poolOperator: account(devnet, ACCOUNTS.poolOperator).address,

@@ -69,12 +69,13 @@ export async function startService(config: Config, options: ServiceOptions = {})
   const metrics = createMetrics();
   const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
   const contracts = await connectPool(config.poolManager, provider);
-  const { registry, ssvNetwork } = contracts.addresses;
+  const { registry, validatorExits, ssvNetwork } = contracts.addresses;
   const { chainId, dataDir } = config;
   const events = new EventStore({
     provider,
     chainId,
     registry,
+    validatorExits,
     ssvNetwork,
     fromBlock: config.logsFromBlock,
     dataDir,

@@ -9,7 +9,8 @@ struct Report {
     uint128 clBalance;
     uint128 openPenalties;
     uint128 withdrawnAtRef;
-    uint32[] exited; // registry ids, lowest first, at most 128
+    uint32[] exiting; // registry ids of validators whose exit has begun, slashed ones apart; lowest first, at most 128
+    uint32[] exited; // registry ids of withdrawable, empty validators; the same
 }
 
 /// @title ReportOracle
@@ -17,7 +18,7 @@ struct Report {
 /// state they read: the contract finds the reference block's root itself, through EIP-4788.
 ///
 /// Signed (EIP-712, domain "poolETH ReportOracle", version "1"): Report(uint32 version,uint64 refSlot,bytes32 beaconBlockRoot,
-/// uint128 clBalance,uint128 openPenalties,uint128 withdrawnAtRef,uint32[] exited).
+/// uint128 clBalance,uint128 openPenalties,uint128 withdrawnAtRef,uint32[] exiting,uint32[] exited).
 ///
 /// Frames are those of {Frames}. Only the latest completed one can be reported, once; frame 0, which holds the chain's genesis, never.
 /// A frame whose block nobody can prove any more (see {BeaconRootNotFound}) is skipped: every figure is cumulative.
@@ -25,7 +26,7 @@ struct Report {
 /// Members have a cold address, which governance admits, and a hot signing key that holds no ETH and that the member replaces alone.
 /// Events and errors of the set are SignerQuorum's.
 interface IReportOracle {
-    /// @notice A report was taken. `exited` ids were reported; `applied` false means that its loss waits for governance.
+    /// @notice A report was taken. So many ids were reported as `exiting` and `exited`; `applied` false means that its loss waits for governance.
     event ReportAccepted(
         uint256 indexed frame,
         uint256 indexed refSlot,
@@ -33,6 +34,7 @@ interface IReportOracle {
         uint256 clBalance,
         uint256 openPenalties,
         uint256 withdrawnAtRef,
+        uint256 exiting,
         uint256 exited,
         bool applied
     );
@@ -53,15 +55,15 @@ interface IReportOracle {
     error BeaconRootNotFound(uint256 refSlot);
     /// @notice The report was computed on another block than the canonical one at its reference slot.
     error BeaconRootMismatch(bytes32 reported, bytes32 canonical);
-    error TooManyExited(uint256 count, uint256 highest);
+    error TooManyExits(uint256 count, uint256 highest);
     /// @notice A version can only be changed for frames that have not ended.
     error InvalidFrame(uint256 frame, uint256 earliest);
 
     /// @notice Anyone may deliver a report with its signatures, ordered by ascending signer address.
     ///
-    /// A report whose loss waits for governance counts as the frame's report, but marks no validator as exited: marks are final, the
+    /// A report whose loss waits for governance counts as the frame's report, but marks no exits: marks are final, the
     /// report may yet turn out wrong, and the first report that is applied names the same validators again.
-    /// @dev Reverts with FrameNotReportable, AlreadyReported, UnsupportedVersion, TooManyExited, BeaconRootNotFound, BeaconRootMismatch,
+    /// @dev Reverts with FrameNotReportable, AlreadyReported, UnsupportedVersion, TooManyExits, BeaconRootNotFound, BeaconRootMismatch,
     /// SignerQuorum's QuorumNotReached, UnknownSigner and SignersNotAscending, and as {IPoolManager-applyReport}.
     function submitReport(Report calldata report, bytes[] calldata signatures) external;
 
@@ -102,5 +104,5 @@ interface IReportOracle {
     function lastFrame() external view returns (uint256);
 
     /// @notice The contracts that reports are handed to.
-    function targets() external view returns (address poolManager, address registry);
+    function targets() external view returns (address poolManager, address validatorExits);
 }

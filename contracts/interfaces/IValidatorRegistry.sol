@@ -9,7 +9,8 @@ enum Status {
     None,
     Registered, // in SSV, not funded
     Deposited, // 32 ETH sent
-    Discarded // registered, never to be funded
+    Discarded, // registered, never to be funded
+    Removed // not in SSV any more: exited or discarded
 }
 
 /// One slot a public key, written once registered.
@@ -19,6 +20,8 @@ struct Validator {
     uint32 cluster;
     uint40 registeredAt; // seconds
     uint40 depositedAt; // seconds
+    uint32 depositOrder; // among all the pool's deposits, from 1; 0 before
+    uint32 clusterOrder; // among those of its cluster, from 1; 0 before
 }
 
 /// A lane: one SSV owner with one nonce sequence and one FIFO queue. One slot. Batches are counted from 0.
@@ -43,9 +46,9 @@ struct ClusterState {
     bool active; // new validators may be registered
     bool requireDkg;
     uint32 cap; // most registered validators
-    uint32 registered; // in SSV: unfunded and funded, not removed
+    uint32 registered; // in SSV: not removed
     uint32 unfunded; // registered, neither funded nor discarded
-    uint32 deposited;
+    uint32 deposited; // ever
     uint64 burnPerValidator; // wei a block for one 32 ETH validator, as last synced
     uint64[] operatorIds;
 }
@@ -63,7 +66,7 @@ struct RegistryContracts {
     address poolManager;
     address guardians;
     address reserve;
-    address reportOracle;
+    address validatorExits;
     address withdrawalVault; // in the withdrawal credentials
     address rewardsVault; // fee recipient of every account
     address ssvNetwork;
@@ -120,7 +123,8 @@ interface IValidatorRegistry {
     event Deposited(uint256 indexed cluster, uint256[] ids);
     event Discarded(uint256 indexed cluster, uint256 indexed id);
     event QueueDropped(uint256 indexed account, uint256 nonce, uint256 count);
-    event Exited(uint256 indexed id);
+    /// @notice The validator is no longer in SSV and costs no fees.
+    event Removed(uint256 indexed cluster, uint256 indexed id);
 
     error NotAuthorized(address caller, address expected);
     error ZeroAddress();
@@ -162,6 +166,8 @@ interface IValidatorRegistry {
     error InvalidSignatureLength(uint256 length);
     error WrongStatus(bytes publicKey, Status status, Status expected);
     error WrongCluster(bytes publicKey, uint256 cluster, uint256 expected);
+    /// @notice Only exited validators, as reports say, and discarded ones leave SSV.
+    error NotRemovable(bytes publicKey, Status status);
     /// @notice SSV does not know the key under our account.
     error NotInSSV(bytes publicKey);
 
@@ -223,13 +229,16 @@ interface IValidatorRegistry {
     /// the keys may be published again.
     function dropQueue(uint256 account, bytes[] calldata signatures) external;
 
-    /// @notice ReportOracle only. Marks ids as exited; unknown and repeated ones are skipped.
-    function markExited(uint32[] calldata ids) external;
+    /// @notice ValidatorExits only. Asks SSV's operators to exit validators of the cluster.
+    function exitInSSV(uint256 cluster, bytes[] calldata publicKeys) external;
+
+    /// @notice Anyone. Takes validators of one cluster out of SSV, which ends their fees: exited ones, as reports have it, and discarded
+    /// ones. Their keys can never be used again.
+    /// @param snapshot the cluster's latest in SSV, see {Cluster}
+    function remove(uint256 cluster, bytes[] calldata publicKeys, Cluster calldata snapshot) external;
 
     /// @notice All zero for a key that was never registered.
     function validator(bytes calldata publicKey) external view returns (Validator memory);
-
-    function isExited(uint256 id) external view returns (bool);
 
     /// @notice Accounts are counted from 1.
     function account(uint256 account_) external view returns (AccountState memory);
@@ -246,11 +255,16 @@ interface IValidatorRegistry {
     /// nothing is due. Cluster ids start at 1.
     function nextRegistration() external view returns (uint256 cluster, uint256 count);
 
+    /// @notice Clusters that governance has retired, in their order, and how many validators of each were ever funded.
+    function retiredClusters() external view returns (uint256[] memory clusters, uint256[] memory deposited);
+
     /// @notice Wei a block that all registered validators cost.
     function totalBurnRate() external view returns (uint256);
 
     /// @notice SSV Network, its views, and Ethereum's deposit contract.
     function externals() external view returns (address ssvNetwork, address ssvViews, address depositContract);
+
+    function validatorExits() external view returns (address);
 
     /// @notice 0x01 || 11 zero bytes || WithdrawalVault.
     function withdrawalCredentials() external view returns (bytes32);

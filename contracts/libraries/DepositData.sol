@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IDepositContract} from "../interfaces/IDepositContract.sol";
 import {IValidatorRegistry} from "../interfaces/IValidatorRegistry.sol";
 
 /// @title DepositData
 /// @notice `hash_tree_root` of the DepositData container (consensus-specs, phase0) for 32 ETH, as the deposit contract checks it.
 library DepositData {
+    uint256 internal constant VALUE = 32 ether;
+
     uint256 private constant PUBLIC_KEY_LENGTH = 48;
     uint256 private constant SIGNATURE_LENGTH = 96;
 
@@ -25,6 +28,21 @@ library DepositData {
             hashes[i] = keccak256(bytes.concat(publicKey, signature));
         }
         return keccak256(abi.encodePacked(hashes));
+    }
+
+    /// @notice Makes the deposit. The caller checks the lengths.
+    function deposit(
+        IDepositContract depositContract,
+        bytes calldata publicKey,
+        bytes32 credentials,
+        bytes calldata signature
+    ) internal {
+        depositContract.deposit{value: VALUE}(
+            publicKey,
+            abi.encodePacked(credentials),
+            signature,
+            root(publicKey, credentials, signature)
+        );
     }
 
     /// @notice Root for a 48 byte public key and a 96 byte signature; the caller checks the lengths.

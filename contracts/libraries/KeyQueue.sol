@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {QueueItems} from "../interfaces/IValidatorRegistry.sol";
+import {IValidatorRegistry, QueueItems} from "../interfaces/IValidatorRegistry.sol";
 
 /// @title KeyQueue
 /// @notice The reverse hash chain over published validators, see {IValidatorRegistry}. The same links come out of the published
@@ -20,6 +20,23 @@ library KeyQueue {
         if (operators == 4) return 80;
         if (operators == 7) return 40;
         return operators == 10 ? 30 : 20;
+    }
+
+    /// @notice How many validators `data` brings a cluster of so many operators, and the head of the chain over them.
+    function read(
+        uint256 cluster,
+        uint256 firstNonce,
+        bytes calldata data,
+        uint256 operators
+    ) internal pure returns (uint256 count, bytes26 head) {
+        uint256 each = stride(operators);
+        if (data.length == 0 || data.length % each != 0) {
+            revert IValidatorRegistry.InvalidDataLength(data.length, each);
+        }
+        count = data.length / each;
+        uint256 most = mostPerBatch(operators);
+        if (count > most) revert IValidatorRegistry.TooManyValidators(count, most);
+        head = chain(cluster, firstNonce, data, each);
     }
 
     /// @notice Head of the chain over `data`, a whole number of `stride_` long entries; the first is for owner nonce `firstNonce`.

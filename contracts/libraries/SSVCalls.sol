@@ -18,6 +18,21 @@ library SSVCalls {
         return abi.encodeCall(ISSVNetwork.bulkRegisterValidator, (publicKeys, operatorIds, sharesData, cluster));
     }
 
+    /// @notice Asks the operators to exit validators of the account that sends it.
+    function exitCall(bytes[] calldata publicKeys, uint64[] memory operatorIds) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISSVNetwork.bulkExitValidator, (publicKeys, operatorIds));
+    }
+
+    /// @notice Takes validators of the account that sends it out of SSV.
+    /// @param cluster Latest snapshot, see {Cluster}.
+    function removeCall(
+        bytes[] calldata publicKeys,
+        uint64[] memory operatorIds,
+        Cluster calldata cluster
+    ) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISSVNetwork.bulkRemoveValidator, (publicKeys, operatorIds, cluster));
+    }
+
     /// @notice Sets the fee recipient of all validators of the account that sends it.
     function feeRecipientCall(address recipient) internal pure returns (bytes memory) {
         return abi.encodeCall(ISSVNetwork.setFeeRecipientAddress, (recipient));

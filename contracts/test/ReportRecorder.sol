@@ -7,7 +7,7 @@ import {Figures} from "../interfaces/IPoolManager.sol";
 /// @notice Stands where the ReportOracle's two targets stand, says what it was told, and can answer that a loss is pending or call back.
 contract ReportRecorder {
     event Applied(Figures figures);
-    event MarkedExited(uint32[] ids);
+    event ExitsRecorded(uint32[] exiting, uint32[] exited);
 
     bool public lossPending;
     bytes private _callback;
@@ -34,7 +34,7 @@ contract ReportRecorder {
         return !lossPending;
     }
 
-    function markExited(uint32[] calldata ids) external {
-        emit MarkedExited(ids);
+    function recordExits(uint32[] calldata exiting, uint32[] calldata exited) external {
+        emit ExitsRecorded(exiting, exited);
     }
 }

@@ -7,7 +7,9 @@ import {
   IReportOracle__factory,
   ISSVNetwork__factory,
   ISSVNetworkViews__factory,
+  IValidatorExits__factory,
   IValidatorRegistry__factory,
+  IWithdrawalVault__factory,
   SignerQuorum__factory,
   type IDepositContract,
   type IGuardians,
@@ -16,6 +18,7 @@ import {
   type IReportOracle,
   type ISSVNetwork,
   type ISSVNetworkViews,
+  type IValidatorExits,
   type IValidatorRegistry,
 } from "../../types/ethers-contracts/index.js";
 import type { FrameConfig } from "../clock.js";
@@ -25,6 +28,7 @@ import { ConfigError } from "../ops/errors.js";
 export interface PoolContracts {
   readonly poolManager: IPoolManager;
   readonly registry: IValidatorRegistry;
+  readonly validatorExits: IValidatorExits;
   readonly reportOracle: IReportOracle;
   readonly guardians: IGuardians;
   readonly reserve: IOperationsReserve;
@@ -34,6 +38,7 @@ export interface PoolContracts {
   readonly addresses: {
     readonly poolManager: string;
     readonly registry: string;
+    readonly validatorExits: string;
     readonly reportOracle: string;
     readonly guardians: string;
     readonly withdrawalVault: string;
@@ -65,13 +70,15 @@ async function readPool(poolManagerAddress: string, runner: ContractRunner): Pro
   const poolManager = IPoolManager__factory.connect(poolManagerAddress, runner);
   const [parts, frames] = await Promise.all([poolManager.contracts(), poolManager.frameConfig()]);
   const registry = IValidatorRegistry__factory.connect(parts.registry, runner);
-  const [externals, withdrawalCredentials] = await Promise.all([
+  const [externals, withdrawalCredentials, validatorExits] = await Promise.all([
     registry.externals(),
     registry.withdrawalCredentials(),
+    registry.validatorExits(),
   ]);
   return {
     poolManager,
     registry,
+    validatorExits: IValidatorExits__factory.connect(validatorExits, runner),
     reportOracle: IReportOracle__factory.connect(parts.reportOracle, runner),
     guardians: IGuardians__factory.connect(parts.guardians, runner),
     reserve: IOperationsReserve__factory.connect(parts.reserve, runner),
@@ -81,6 +88,7 @@ async function readPool(poolManagerAddress: string, runner: ContractRunner): Pro
     addresses: {
       poolManager: poolManagerAddress,
       registry: parts.registry,
+      validatorExits,
       reportOracle: parts.reportOracle,
       guardians: parts.guardians,
       withdrawalVault: parts.withdrawalVault,
@@ -102,6 +110,8 @@ const SELECTOR_BYTES = 4;
 const ERRORS = [
   IPoolManager__factory,
   IValidatorRegistry__factory,
+  IValidatorExits__factory,
+  IWithdrawalVault__factory,
   IReportOracle__factory,
   IGuardians__factory,
   IOperationsReserve__factory,

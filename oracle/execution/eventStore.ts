@@ -6,17 +6,20 @@ import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
 import { comparePositions } from "../ssv/cluster.js";
 import {
+  decodeExitEvent,
   decodeRegistryEvent,
   decodeSSVEvent,
+  EXIT_TOPICS,
   REGISTRY_TOPICS,
   SSV_TOPICS,
   type PoolEvent,
   type RawLog,
+  type ExitEvent,
   type RegistryEvent,
 } from "./events.js";
 import { readAncestor, readHead, type FailoverProvider } from "./provider.js";
 
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 /** Blocks asked for at once at first; halved when a node finds it too many. */
 const FIRST_RANGE = 50_000;
 
@@ -24,6 +27,7 @@ export interface EventStoreOptions {
   readonly provider: FailoverProvider;
   readonly chainId: number;
   readonly registry: string;
+  readonly validatorExits: string;
   readonly ssvNetwork: string;
   readonly fromBlock: number;
   readonly dataDir: string;
@@ -69,8 +73,8 @@ export class EventStore {
   }
 
   #header(): string {
-    const { chainId, registry, ssvNetwork, fromBlock } = this.#options;
-    return JSON.stringify({ version: CACHE_VERSION, chainId, registry, ssvNetwork, fromBlock });
+    const { chainId, registry, validatorExits, ssvNetwork, fromBlock } = this.#options;
+    return JSON.stringify({ version: CACHE_VERSION, chainId, registry, validatorExits, ssvNetwork, fromBlock });
   }
 
   /** What the file holds of whole lines; a torn end is cut off, another pool's or version's file is started anew. */
@@ -164,9 +168,10 @@ export class EventStore {
   }
 
   async #readOnce(from: number, to: number, earlier: readonly PoolEvent[]): Promise<PoolEvent[]> {
-    const { registry, ssvNetwork } = this.#options;
-    const [registryLogs, ssvLogs] = await Promise.all([
+    const { registry, validatorExits, ssvNetwork } = this.#options;
+    const [registryLogs, exitLogs, ssvLogs] = await Promise.all([
       this.#getLogs(registry, REGISTRY_TOPICS, from, to),
+      this.#getLogs(validatorExits, EXIT_TOPICS, from, to),
       this.#getLogs(ssvNetwork, SSV_TOPICS, from, to),
     ]);
     const ours: RegistryEvent[] = registryLogs.flatMap((log) => decodeRegistryEvent(log) ?? []);
@@ -177,7 +182,8 @@ export class EventStore {
       .flatMap((log) => decodeSSVEvent(log) ?? [])
       // every registration counts, since SSV's nodes keep the first valid one of a key; clusters only if they are ours
       .filter((event) => event.type !== "ClusterChanged" || owners.has(event.owner));
-    return [...ours, ...theirs].sort(comparePositions);
+    const exits: ExitEvent[] = exitLogs.flatMap((log) => decodeExitEvent(log) ?? []);
+    return [...ours, ...exits, ...theirs].sort(comparePositions);
   }
 
   async #getLogs(address: string, topics: readonly string[], from: number, to: number): Promise<RawLog[]> {

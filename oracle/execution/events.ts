@@ -1,5 +1,9 @@
 import { dataLength, dataSlice, Interface, keccak256, type LogDescription } from "ethers";
-import { ISSVNetwork__factory, IValidatorRegistry__factory } from "../../types/ethers-contracts/index.js";
+import {
+  ISSVNetwork__factory,
+  IValidatorExits__factory,
+  IValidatorRegistry__factory,
+} from "../../types/ethers-contracts/index.js";
 import type { Cluster } from "../ssv/cluster.js";
 
 /** Place of a log in the chain. */
@@ -45,6 +49,14 @@ export type RegistryEvent =
   | At<{ type: "Deposited"; cluster: number; ids: number[] }>
   | At<{ type: "Discarded"; cluster: number; id: number }>
   | At<{ type: "QueueDropped"; account: number; nonce: bigint; count: number }>
+  | At<{ type: "Removed"; cluster: number; id: number }>;
+
+/** Events of ValidatorExits. */
+export type ExitEvent =
+  | At<{ type: "ExitRequested"; cluster: number; id: number; repeated: boolean }>
+  | At<{ type: "ExitForced"; id: number }>
+  | At<{ type: "ExitPassedOver"; id: number }>
+  | At<{ type: "Exiting"; id: number }>
   | At<{ type: "Exited"; id: number }>;
 
 /** Events of SSV Network. KeyShares are kept as their hash and owner-nonce signature: what a comparison and SSV's nodes need. */
@@ -65,9 +77,10 @@ export type SSVEvent =
   | At<{ type: "OperatorRemoved"; operatorId: bigint }>
   | At<{ type: "Upgraded" }>;
 
-export type PoolEvent = RegistryEvent | SSVEvent;
+export type PoolEvent = RegistryEvent | ExitEvent | SSVEvent;
 
 const registry = new Interface(IValidatorRegistry__factory.abi);
+const exits = new Interface(IValidatorExits__factory.abi);
 const ssv = new Interface(ISSVNetwork__factory.abi);
 
 /** Octets of the owner-nonce signature at the front of KeyShares. */
@@ -83,8 +96,10 @@ export const REGISTRY_TOPICS = topicsOf(registry, [
   "Deposited",
   "Discarded",
   "QueueDropped",
-  "Exited",
+  "Removed",
 ]);
+
+export const EXIT_TOPICS = topicsOf(exits, ["ExitRequested", "ExitForced", "ExitPassedOver", "Exiting", "Exited"]);
 
 export const SSV_TOPICS = topicsOf(ssv, [
   "ValidatorAdded",
@@ -177,8 +192,29 @@ export function decodeRegistryEvent(raw: RawLog): RegistryEvent | null {
         nonce: args.bigint("nonce"),
         count: args.number("count"),
       };
+    case "Removed":
+      return { ...at, type: "Removed", cluster: args.number("cluster"), id: args.number("id") };
+    default:
+      return null;
+  }
+}
+
+/** Null for an event that says nothing this program needs. */
+export function decodeExitEvent(raw: RawLog): ExitEvent | null {
+  const log = exits.parseLog(raw);
+  if (log === null) return null;
+  const at = { block: raw.block, transaction: raw.transaction, log: raw.log };
+  const args = reader(log);
+  switch (log.name) {
+    case "ExitRequested": {
+      const [cluster, id] = [args.number("cluster"), args.number("id")];
+      return { ...at, type: "ExitRequested", cluster, id, repeated: args.boolean("repeated") };
+    }
+    case "ExitForced":
+    case "ExitPassedOver":
+    case "Exiting":
     case "Exited":
-      return { ...at, type: "Exited", id: args.number("id") };
+      return { ...at, type: log.name, id: args.number("id") };
     default:
       return null;
   }

@@ -46,12 +46,27 @@ export interface ClusterView {
   readonly active: boolean;
 }
 
+export interface ExitView {
+  /** whether its turn has come: its operators were asked to exit it, or it had left before */
+  readonly turn: "waits" | "asked" | "passed over";
+  /** a report has seen it leave */
+  readonly exiting: boolean;
+  /** a report has seen it withdrawable and empty */
+  readonly exited: boolean;
+}
+
 export interface ValidatorView extends QueueEntry {
   readonly id: number;
   readonly cluster: number;
   readonly account: number;
   readonly status: "registered" | "deposited" | "discarded";
-  readonly exited: boolean;
+  /** among all the pool's deposits, from 1; null before */
+  readonly depositOrder: number | null;
+  /** among those of its cluster */
+  readonly clusterOrder: number | null;
+  readonly exit: ExitView;
+  /** taken out of SSV */
+  readonly removed: boolean;
 }
 
 /** The registry as its events tell it. */
@@ -64,11 +79,24 @@ export interface RegistryView {
   readonly uses: ReadonlyMap<string, number>;
 }
 
+const UNFUNDED = {
+  depositOrder: null,
+  clusterOrder: null,
+  exit: { turn: "waits", exiting: false, exited: false },
+  removed: false,
+} as const;
+
 /** Folds the registry's events, which must be complete and in the order of the chain. */
 export function registryView(events: readonly PoolEvent[]): RegistryView {
   const accounts = new Map<number, AccountView>();
   const clusters = new Map<number, ClusterView>();
   const validators = new Map<number, ValidatorView>();
+  const deposits = new Map<number, number>();
+  let depositOrder = 0;
+  const change = (event: PoolEvent & { readonly id: number }, exit: Partial<ExitView>): void => {
+    const validator = known(validators, event.id, event);
+    validators.set(event.id, { ...validator, exit: { ...validator.exit, ...exit } });
+  };
 
   for (const event of events) {
     switch (event.type) {
@@ -116,13 +144,16 @@ export function registryView(events: readonly PoolEvent[]): RegistryView {
         taken.forEach((entry, i) => {
           const id = event.firstId + i;
           const { account: owner, cluster } = event;
-          validators.set(id, { ...entry, id, cluster, account: owner, status: "registered", exited: false });
+          validators.set(id, { ...entry, id, cluster, account: owner, status: "registered", ...UNFUNDED });
         });
         break;
       }
       case "Deposited":
         for (const id of event.ids) {
-          validators.set(id, { ...known(validators, id, event), status: "deposited" });
+          const clusterOrder = (deposits.get(event.cluster) ?? 0) + 1;
+          deposits.set(event.cluster, clusterOrder);
+          depositOrder += 1;
+          validators.set(id, { ...known(validators, id, event), status: "deposited", depositOrder, clusterOrder });
         }
         break;
       case "Discarded":
@@ -131,8 +162,20 @@ export function registryView(events: readonly PoolEvent[]): RegistryView {
       case "QueueDropped":
         accounts.set(event.account, { ...known(accounts, event.account, event), queue: [] });
         break;
+      case "Removed":
+        validators.set(event.id, { ...known(validators, event.id, event), removed: true });
+        break;
+      case "ExitRequested":
+        change(event, { turn: "asked" });
+        break;
+      case "ExitPassedOver":
+        change(event, { turn: "passed over" });
+        break;
+      case "Exiting":
+        change(event, { exiting: true });
+        break;
       case "Exited":
-        validators.set(event.id, { ...known(validators, event.id, event), exited: true });
+        change(event, { exited: true });
         break;
       default: // SSV's events are folded by the modules in ../ssv
     }

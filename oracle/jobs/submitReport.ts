@@ -30,8 +30,9 @@ export async function reportAction(plan: ReportPlan, { reportOracle }: PoolContr
     job: "submit-report",
     description: `the report of reference slot ${refSlot} with ${signatures.length} signatures`,
     meta: { refSlot },
-    transaction: await reportOracle.submitReport.populateTransaction({ ...report, exited: [...report.exited] }, [
-      ...signatures,
-    ]),
+    transaction: await reportOracle.submitReport.populateTransaction(
+      { ...report, exiting: [...report.exiting], exited: [...report.exited] },
+      [...signatures],
+    ),
   };
 }

@@ -96,9 +96,10 @@ async function checkContracts(config: Config, contracts: PoolContracts, check: C
       clBalance: 2n,
       openPenalties: 3n,
       withdrawnAtRef: 4n,
+      exiting: [3, 4],
       exited: [5, 6],
     };
-    const onChain = await reportOracle.digest({ ...report, exited: [...report.exited] });
+    const onChain = await reportOracle.digest({ ...report, exiting: [...report.exiting], exited: [...report.exited] });
     const ours = digestOf({ kind: "report", message: report }, domains);
     return expectEqual("digest", ours, onChain, "update this program to the one the contracts were made for");
   });

@@ -1,4 +1,5 @@
 import type { VerifiedState } from "../beacon/readVerified.js";
+import { FAR_FUTURE_EPOCH } from "../beacon/stateParts.js";
 import { ReportError } from "./errors.js";
 import { credentialsOf, holdingOf, type Holding, type Standing } from "./ownership.js";
 import { openPenaltyGwei } from "./penalties.js";
@@ -6,8 +7,8 @@ import { openPenaltyGwei } from "./penalties.js";
 /** Version of the report's rules and of its encoding. */
 export const REPORT_VERSION = 1n;
 
-/** At most so many exits in one report; the rest waits for the next. */
-export const MAX_EXITED = 128;
+/** At most so many validators in each list of one report; the rest waits for the next. */
+export const MAX_EXITS = 128;
 
 const WEI_PER_GWEI = 10n ** 9n;
 
@@ -20,6 +21,7 @@ export interface Report {
   readonly clBalanceWei: bigint;
   readonly openPenaltiesWei: bigint;
   readonly withdrawnAtRefWei: bigint;
+  readonly exiting: readonly bigint[];
   readonly exited: readonly bigint[];
 }
 
@@ -29,7 +31,8 @@ export interface RegistryKey {
   /** Lower case hex with `0x`. */
   readonly pubkey: string;
   readonly cluster: number;
-  /** An earlier report has said so. */
+  /** Earlier reports have said so. */
+  readonly isExiting: boolean;
   readonly isExited: boolean;
 }
 
@@ -59,6 +62,8 @@ export interface ReportRow {
   readonly pendingGwei: bigint;
   readonly openPenaltyGwei: bigint;
   readonly isSlashed: boolean;
+  /** Its exit has begun, not by a slashing (its ETH would come a month later), and is not complete. */
+  readonly isExiting: boolean;
   /** Withdrawable, and nothing left. */
   readonly isExited: boolean;
 }
@@ -88,6 +93,14 @@ export function computeReport(input: ReportInput): ReportResult {
   const registry = input.registry.toSorted((a, b) => a.id - b.id);
   const rows = registry.map((key) => rowOf(key, holdingOf(key.pubkey, state, credentials, genesisForkVersion), state));
   const sumWei = (gwei: (row: ReportRow) => bigint) => rows.reduce((sum, row) => sum + gwei(row), 0n) * WEI_PER_GWEI;
+  const unreported = (isNew: (row: ReportRow, key: RegistryKey) => boolean) =>
+    rows
+      .filter((row, i) => {
+        const key = registry[i];
+        return key !== undefined && isNew(row, key);
+      })
+      .slice(0, MAX_EXITS)
+      .map(({ id }) => BigInt(id));
   return {
     report: {
       version: REPORT_VERSION,
@@ -96,10 +109,8 @@ export function computeReport(input: ReportInput): ReportResult {
       clBalanceWei: sumWei((row) => row.balanceGwei + row.pendingGwei),
       openPenaltiesWei: sumWei((row) => row.openPenaltyGwei),
       withdrawnAtRefWei,
-      exited: rows
-        .filter((row, i) => row.isExited && registry[i]?.isExited === false)
-        .slice(0, MAX_EXITED)
-        .map(({ id }) => BigInt(id)),
+      exiting: unreported((row, key) => row.isExiting && !key.isExiting && !key.isExited),
+      exited: unreported((row, key) => row.isExited && !key.isExited),
     },
     table: rows,
     warnings: rows.flatMap((row, i) => warningsOf(row, registry[i]?.isExited === true)),
@@ -108,6 +119,9 @@ export function computeReport(input: ReportInput): ReportResult {
 
 function rowOf(key: RegistryKey, holding: Holding, state: VerifiedState): ReportRow {
   const { standing, validator, balanceGwei, pendingGwei } = holding;
+  const isExited =
+    validator !== undefined && validator.withdrawableEpoch <= state.epoch && validator.balanceGwei === 0n;
+  const isLeaving = validator !== undefined && standing === "owned" && validator.exitEpoch !== FAR_FUTURE_EPOCH;
   return {
     id: key.id,
     pubkey: key.pubkey,
@@ -118,7 +132,8 @@ function rowOf(key: RegistryKey, holding: Holding, state: VerifiedState): Report
     pendingGwei,
     openPenaltyGwei: validator !== undefined && standing === "owned" ? openPenaltyGwei(validator, state) : 0n,
     isSlashed: validator?.slashed ?? false,
-    isExited: validator !== undefined && validator.withdrawableEpoch <= state.epoch && validator.balanceGwei === 0n,
+    isExiting: isLeaving && !validator.slashed && !isExited,
+    isExited,
   };
 }
 

@@ -145,7 +145,7 @@ export function participationOf(
   validators: readonly ValidatorView[],
   state: Pick<VerifiedState, "validators" | "epoch">,
 ): Participation {
-  const funded = validators.filter(({ status, exited }) => status === "deposited" && !exited);
+  const funded = validators.filter(({ status, exit }) => status === "deposited" && !exit.exited);
   const previous = state.epoch - 1;
   const known = funded.flatMap(({ publicKey }) => state.validators.get(publicKey) ?? []);
   const hasLeft = ({ slashed, exitEpoch }: ValidatorRecord): boolean => slashed || exitEpoch <= previous;

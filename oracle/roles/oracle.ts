@@ -67,7 +67,13 @@ export function registryKeysAt(view: ChainView, block: number): RegistryKey[] {
   const registry = registryView(view.events.filter((event) => event.block <= block));
   return [...registry.validators.values()]
     .filter(({ status }) => status === "deposited")
-    .map(({ id, publicKey, cluster, exited }) => ({ id, pubkey: publicKey, cluster, isExited: exited }));
+    .map(({ id, publicKey, cluster, exit }) => ({
+      id,
+      pubkey: publicKey,
+      cluster,
+      isExiting: exit.exiting,
+      isExited: exit.exited,
+    }));
 }
 
 const NO_ROOT = `0x${"00".repeat(32)}`;
@@ -172,6 +178,7 @@ export class OracleRole {
       clBalance: report.clBalanceWei,
       openPenalties: report.openPenaltiesWei,
       withdrawnAtRef: report.withdrawnAtRefWei,
+      exiting: report.exiting.map(Number),
       exited: report.exited.map(Number),
     };
   }

@@ -6,7 +6,7 @@ import { signedMessageSchema } from "./messages.js";
 import type { SignatureStore } from "./store.js";
 
 export const SIGNATURES_PATH = "/v1/signatures";
-/** A report with 128 exited validators is under 3 kB. */
+/** A report with 128 validators that leave and 128 that are gone is under 4 kB. */
 const BODY_LIMIT = 128 * 1024;
 /** In one request. */
 export const MAX_MESSAGES = 64;

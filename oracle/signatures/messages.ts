@@ -10,6 +10,7 @@ export interface Report {
   readonly openPenalties: bigint;
   readonly withdrawnAtRef: bigint;
   /** registry ids, ascending */
+  readonly exiting: readonly number[];
   readonly exited: readonly number[];
 }
 
@@ -58,6 +59,7 @@ const TYPES = {
       { name: "clBalance", type: "uint128" },
       { name: "openPenalties", type: "uint128" },
       { name: "withdrawnAtRef", type: "uint128" },
+      { name: "exiting", type: "uint32[]" },
       { name: "exited", type: "uint32[]" },
     ],
   },
@@ -159,7 +161,7 @@ const uint = (bits: number) =>
 const small = z.int().min(0).max(0xffff_ffff);
 const slot = z.int().min(0);
 
-const MAX_EXITED = 128;
+const MAX_EXITS = 128;
 const MAX_VALIDATORS = 64;
 
 const signature = bytes(65);
@@ -170,7 +172,8 @@ const reportMessage = z.strictObject({
   clBalance: uint(128),
   openPenalties: uint(128),
   withdrawnAtRef: uint(128),
-  exited: z.array(small).max(MAX_EXITED),
+  exiting: z.array(small).max(MAX_EXITS),
+  exited: z.array(small).max(MAX_EXITS),
 });
 const vettingMessage = z.strictObject({ account: small, batch: small, head: bytes(32), approvalEpoch: uint(256) });
 const depositMessage = z.strictObject({

@@ -34,6 +34,7 @@ describe("report of a living chain", () => {
           .toBytes(),
       ),
       cluster: 0,
+      isExiting: false,
       isExited: false,
     }));
     for (let i = 0; i < registry.length; i++) devnet.run(interopSecretKey(FIRST_KEY + i));

@@ -120,7 +120,7 @@ describe("losses", () => {
 
   it("by a slashing are paid at once with all that is still to come; what was too much streams back", async () => {
     const { pool } = story;
-    const { devnet, registry, poolManager } = pool;
+    const { devnet, registry, poolManager, validatorExits } = pool;
     traffic(story);
     const [slashedKey = "", otherKey = ""] = keys;
     const [slashed, other] = [index(slashedKey), index(otherKey)];
@@ -144,7 +144,7 @@ describe("losses", () => {
     let lowestGwei = wealthGwei(slashed, first.refSlot);
     let before = first;
     let excess = 0n;
-    while (!(await registry.isExited(id))) {
+    while (!(await validatorExits.isExited(id))) {
       if (devnet.slot > withdrawable + 6 * SLOTS_PER_FRAME) throw new Error("the slashed validator never left");
       const next = await report();
       expect(next.gain).to.equal(

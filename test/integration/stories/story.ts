@@ -134,6 +134,7 @@ export async function falseReport(
     clBalance: clBalanceWei + byWei,
     openPenalties: 0n,
     withdrawnAtRef: vaultWei + sweptWei,
+    exiting: [],
     exited: [],
   };
   const domains = { chainId: pool.devnet.chainId, reportOracle, guardians };

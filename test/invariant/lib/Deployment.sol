@@ -45,7 +45,7 @@ abstract contract Deployment {
         withdrawalVault = WithdrawalVault(
             payable(
                 new ERC1967Proxy(
-                    address(new WithdrawalVault(managerAt)),
+                    address(new WithdrawalVault(managerAt, address(this))),
                     abi.encodeCall(WithdrawalVault.initialize, (authority))
                 )
             )

@@ -70,9 +70,9 @@ describe("deploy command", () => {
   it("shows everything and sends nothing when dry", async () => {
     const state = file("dry.json");
     const text = await run("--state", state, "--dry-run");
-    expect(text).to.include("1/24 to send: AccessManager");
+    expect(text).to.include("1/26 to send: AccessManager");
     expect(text).to.include("to send: seeds the reserve, with 10.0 ETH");
-    expect(text).to.match(new RegExp(`poolManager +│ ${getCreateAddress({ from: deployer, nonce: 23 })}`));
+    expect(text).to.match(new RegExp(`poolManager +│ ${getCreateAddress({ from: deployer, nonce: 25 })}`));
     expect(text).to.match(new RegExp(`POOL_OPERATOR +│ ${addressOf("pool operator")} +│ 0 s`));
     expect(text).to.include("Dry run: nothing was sent.");
     expect(existsSync(state)).to.equal(false);
@@ -82,16 +82,16 @@ describe("deploy command", () => {
   it("shows each step, then addresses and roles; a second run finds all of it", async () => {
     const state = file("real.json");
     const text = await run("--state", state);
-    expect(text).to.match(/^1\/24 sent: AccessManager \(0x[0-9a-f]{64}\)\n1\/24 mined: AccessManager/);
-    expect(text).to.match(new RegExp(`reportOracle +│ ${getCreateAddress({ from: deployer, nonce: 14 })}`));
+    expect(text).to.match(/^1\/26 sent: AccessManager \(0x[0-9a-f]{64}\)\n1\/26 mined: AccessManager/);
+    expect(text).to.match(new RegExp(`reportOracle +│ ${getCreateAddress({ from: deployer, nonce: 15 })}`));
     expect(text).to.match(new RegExp(`GOVERNANCE +│ ${addressOf("governance")} +│ 0 s`));
     expect(text).to.include(`The deployer ${deployer} holds no right any more.`);
 
     const again = await run("--state", state);
-    expect(again).to.match(/^1\/24 found: AccessManager/);
+    expect(again).to.match(/^1\/26 found: AccessManager/);
     expect(again.slice(again.indexOf("┌"))).to.equal(text.slice(text.indexOf("┌")));
-    expect(await run("--state", state, "--dry-run")).to.include("23/24 sent before: renounces the deployer's rights");
-    expect(await provider.getTransactionCount(deployer)).to.equal(24);
+    expect(await run("--state", state, "--dry-run")).to.include("25/26 sent before: renounces the deployer's rights");
+    expect(await provider.getTransactionCount(deployer)).to.equal(26);
   });
 
   it("takes its key from a file of the owner's alone", async () => {

@@ -349,7 +349,7 @@ describe("deployment", () => {
       const d = await load();
       const deployment = await deployPool(d.deployer, d.parameters);
       await verifyDeployment(connection.ethers.provider, deployment, d.parameters);
-      const { pool, oracles, guardians, reserve, ssv, governance, frames } = d.input;
+      const { pool, oracles, guardians, reserve, ssv, governance, frames, withdrawals } = d.input;
       const somebody = addressOf("somebody");
       const cases: [change: Partial<ParametersInput>, ...found: RegExp[]][] = [
         [{ pool: { ...pool, treasury: somebody } }, /^PoolManager.parameters is/],
@@ -359,8 +359,13 @@ describe("deployment", () => {
           /^PoolManager.frameConfig/,
           /^ReportOracle.frameConfig/,
           /^WithdrawalQueue.frameConfig/,
+          /^ValidatorExits.frameConfig/,
         ],
-        [{ withdrawals: { cutoffMarginSeconds: 1 } }, /^WithdrawalQueue.cutoffMargin is \d+, not 1$/],
+        [
+          { withdrawals: { cutoffMarginSeconds: 1, exitGraceFrames: 2 } },
+          /^WithdrawalQueue.cutoffMargin is \d+, not 1$/,
+        ],
+        [{ withdrawals: { ...withdrawals, exitGraceFrames: 7 } }, /^ValidatorExits.graceFrames is 2, not 7$/],
         [{ oracles: { ...oracles, quorum: 3 } }, /^ReportOracle.members is/],
         [{ guardians: { ...guardians, quorum: 3 } }, /^Guardians.members is/],
         [{ guardians: { ...guardians, pauseSeconds: 3_601 } }, /^Guardians.pauseDuration is 86400, not 3601$/],

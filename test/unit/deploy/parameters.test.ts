@@ -64,7 +64,7 @@ describe("deployment parameters", () => {
 
   it("are refused field by field", () => {
     const input = filled();
-    const { governance, frames, pool, reserve, oracles, guardians, ssv } = input;
+    const { governance, frames, withdrawals, pool, reserve, oracles, guardians, ssv } = input;
     const [first, second, third] = oracles.members as [Member, Member, Member];
     const cases: [change: object, problem: string][] = [
       [{ chainId: 0 }, "chainId: must be a whole number from 1 to 9007199254740991"],
@@ -101,8 +101,12 @@ describe("deployment parameters", () => {
       [{ pool: { ...pool, dailyLimitEth: "0.0001" } }, "pool.dailyLimitEth: must be at least pool.minStakeEth"],
       [{ pool: { ...pool, poolCapEth: "1" } }, "pool.poolCapEth: must be more than initialStakeEth"],
       [
-        { withdrawals: { cutoffMarginSeconds: frames.secondsPerSlot * frames.slotsPerFrame } },
+        { withdrawals: { ...withdrawals, cutoffMarginSeconds: frames.secondsPerSlot * frames.slotsPerFrame } },
         "withdrawals.cutoffMarginSeconds: must be shorter than a frame",
+      ],
+      [
+        { withdrawals: { ...withdrawals, exitGraceFrames: 0 } },
+        "withdrawals.exitGraceFrames: must be a whole number from 1 to 30",
       ],
       [{ initialStakeEth: "0.0009" }, "initialStakeEth: must be at least 0.001 ETH"],
       [

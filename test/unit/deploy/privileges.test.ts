@@ -20,6 +20,7 @@ import {
   ReportOracle__factory,
   RewardsVault__factory,
   SSVAccount__factory,
+  ValidatorExits__factory,
   ValidatorRegistry__factory,
   WithdrawalQueue__factory,
   WithdrawalVault__factory,
@@ -36,6 +37,7 @@ const FACTORIES = {
   withdrawalVault: WithdrawalVault__factory,
   reserve: OperationsReserve__factory,
   withdrawalQueue: WithdrawalQueue__factory,
+  validatorExits: ValidatorExits__factory,
   poolETH: PoolETH__factory,
   rewardsVault: RewardsVault__factory,
   ssvAccountImplementation: SSVAccount__factory,
@@ -79,7 +81,8 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     deposit: ["anyone", "EmptyList"],
     discard: ["anyone", "EmptyList"],
     dropQueue: ["anyone", "UnknownAccount"],
-    markExited: ["reportOracle", "NotAuthorized"],
+    exitInSSV: ["validatorExits", "NotAuthorized"],
+    remove: ["anyone", "EmptyList"],
   },
   guardians: {
     ...MANAGED,
@@ -93,7 +96,11 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     submitReport: ["anyone", "FrameNotReportable"],
     rotateSigner: ["members", "NotMember"],
   },
-  withdrawalVault: { ...MANAGED, sweep: ["poolManager", "NotPoolManager"] },
+  withdrawalVault: {
+    ...MANAGED,
+    sweep: ["poolManager", "NotPoolManager"],
+    requestExits: ["validatorExits", "NotValidatorExits"],
+  },
   reserve: {
     ...MANAGED,
     fund: ["anyone", "done"],
@@ -107,6 +114,12 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     transferRequest: ["anyone", "UnknownRequest"],
     claim: ["anyone", "UnknownRequest"],
     claimMany: ["anyone", "EmptyList"],
+  },
+  validatorExits: {
+    ...MANAGED,
+    requestExits: ["anyone", "EmptyList"],
+    forceExits: ["anyone", "EmptyList"],
+    recordExits: ["reportOracle", "NotAuthorized"],
   },
   poolETH: {
     approve: ["anyone", "done"],
@@ -239,7 +252,14 @@ describe("least privilege", () => {
     await expect(send("registry")).to.be.revertedWithCustomError(registry, "NotAuthorized");
     const queue = WithdrawalQueue__factory.connect(d.addresses.withdrawalQueue);
     await expect(send("withdrawalQueue")).to.be.revertedWithCustomError(queue, "NotPoolManager");
-    for (const name of ["guardians", "reportOracle", "reserve", "poolETH", "accessManager"] as const) {
+    for (const name of [
+      "guardians",
+      "reportOracle",
+      "reserve",
+      "poolETH",
+      "validatorExits",
+      "accessManager",
+    ] as const) {
       await expect(send(name), name).to.be.revertedWithoutReason(connection.ethers);
     }
     for (const name of ["withdrawalVault", "rewardsVault"] as const) await send(name);

@@ -19,6 +19,7 @@ const REPORT_TYPES = {
     { name: "clBalance", type: "uint128" },
     { name: "openPenalties", type: "uint128" },
     { name: "withdrawnAtRef", type: "uint128" },
+    { name: "exiting", type: "uint32[]" },
     { name: "exited", type: "uint32[]" },
   ],
 };
@@ -30,6 +31,7 @@ interface Report {
   clBalance: bigint;
   openPenalties: bigint;
   withdrawnAtRef: bigint;
+  exiting: number[];
   exited: number[];
 }
 
@@ -53,9 +55,9 @@ describe("ReportOracle", () => {
     await installBeaconRoots(provider);
     const manager = await ethers.deployContract("AccessManager", [governance!.address]);
     const pool = await new ReportRecorder__factory(deployer).deploy();
-    const registry = await new ReportRecorder__factory(deployer).deploy();
+    const exits = await new ReportRecorder__factory(deployer).deploy();
     const frames = { genesisTime: GENESIS, secondsPerSlot: SECONDS_PER_SLOT, slotsPerFrame: SLOTS_PER_FRAME };
-    const implementation = await new ReportOracle__factory(deployer).deploy(pool.target, registry.target, frames);
+    const implementation = await new ReportOracle__factory(deployer).deploy(pool.target, exits.target, frames);
     const initialize = (members: string[], signers: string[], quorum: bigint, authority = manager.target) =>
       ethers.deployContract("ERC1967Proxy", [
         implementation.target,
@@ -76,7 +78,7 @@ describe("ReportOracle", () => {
     };
     return {
       ...{ deployer: deployer!, governance: governance!, keeper: keeper!, stranger: rest[3]!, cold, hot, wallets },
-      ...{ manager, pool, registry, frames, implementation, initialize, oracle, governed, domain },
+      ...{ manager, pool, exits, frames, implementation, initialize, oracle, governed, domain },
     };
   }
 
@@ -104,6 +106,7 @@ describe("ReportOracle", () => {
     clBalance: 3_200n * ETHER,
     openPenalties: ETHER,
     withdrawnAtRef: 7n * ETHER,
+    exiting: [],
     exited: [],
     ...values,
   });
@@ -121,7 +124,7 @@ describe("ReportOracle", () => {
     it("keeps its frames, targets, members and version 1", async () => {
       const d = await load();
       expect(await d.oracle.frameConfig()).to.deep.equal([GENESIS, SECONDS_PER_SLOT, SLOTS_PER_FRAME]);
-      expect(await d.oracle.targets()).to.deep.equal([d.pool.target, d.registry.target]);
+      expect(await d.oracle.targets()).to.deep.equal([d.pool.target, d.exits.target]);
       expect(await d.oracle.members()).to.deep.equal([d.cold.map((s) => s.address), d.hot.map((w) => w.address), 2n]);
       expect(await d.oracle.isSigner(d.hot[0]!.address)).to.equal(true);
       expect(await d.oracle.isSigner(d.cold[0]!.address)).to.equal(false);
@@ -156,7 +159,7 @@ describe("ReportOracle", () => {
       const one = d.cold[0]!.address;
       const deploy = (pool: unknown, registry: unknown, frames: object) =>
         ethers.deployContract("ReportOracle", [pool, registry, { ...d.frames, ...frames }]);
-      await expect(deploy(ZeroAddress, d.registry.target, {})).to.be.revertedWithCustomError(
+      await expect(deploy(ZeroAddress, d.exits.target, {})).to.be.revertedWithCustomError(
         implementation,
         "ZeroAddress",
       );
@@ -168,10 +171,10 @@ describe("ReportOracle", () => {
         [12, 0],
         [12, 8191],
       ])
-        await expect(deploy(d.pool.target, d.registry.target, { secondsPerSlot: seconds, slotsPerFrame: slots }))
+        await expect(deploy(d.pool.target, d.exits.target, { secondsPerSlot: seconds, slotsPerFrame: slots }))
           .to.be.revertedWithCustomError(implementation, "InvalidFrameConfig")
           .withArgs(seconds, slots);
-      await deploy(d.pool.target, d.registry.target, { slotsPerFrame: 8190 });
+      await deploy(d.pool.target, d.exits.target, { slotsPerFrame: 8190 });
       await expect(d.initialize([one], [], 1n))
         .to.be.revertedWithCustomError(implementation, "LengthMismatch")
         .withArgs(1, 0);
@@ -189,40 +192,46 @@ describe("ReportOracle", () => {
   });
 
   describe("a report", () => {
-    it("goes to the pool and the registry, signed by a quorum", async () => {
+    it("goes to the pool and to ValidatorExits, signed by a quorum", async () => {
       const d = await load();
-      const message = await reportFor(1n, { exited: [7, 3, 3] });
+      const message = await reportFor(1n, { exiting: [9], exited: [7, 3, 3] });
       const submission = submit(d, message, d.hot.slice(0, 2));
       await expect(submission)
         .to.emit(d.oracle, "ReportAccepted")
-        .withArgs(1, refSlotOf(1n), message.beaconBlockRoot, 3_200n * ETHER, ETHER, 7n * ETHER, 3, true);
+        .withArgs(1, refSlotOf(1n), message.beaconBlockRoot, 3_200n * ETHER, ETHER, 7n * ETHER, 1, 3, true);
       await expect(submission)
         .to.emit(d.pool, "Applied")
         .withArgs([1n, refSlotOf(1n), 3_200n * ETHER, ETHER, 7n * ETHER]);
-      await expect(submission).to.emit(d.registry, "MarkedExited").withArgs([7n, 3n, 3n]);
+      await expect(submission).to.emit(d.exits, "ExitsRecorded").withArgs([9n], [7n, 3n, 3n]);
       expect(await d.oracle.lastFrame()).to.equal(1n);
     });
 
-    it("leaves the registry alone when nobody exited", async () => {
+    it("says nothing of exits when there are none, and both kinds or one", async () => {
       const d = await load();
-      await expect(submit(d, await reportFor(1n))).not.to.emit(d.registry, "MarkedExited");
+      await expect(submit(d, await reportFor(1n))).not.to.emit(d.exits, "ExitsRecorded");
+      await expect(submit(d, await reportFor(2n, { exiting: [2] })))
+        .to.emit(d.exits, "ExitsRecorded")
+        .withArgs([2n], []);
+      await expect(submit(d, await reportFor(3n, { exited: [2] })))
+        .to.emit(d.exits, "ExitsRecorded")
+        .withArgs([], [2n]);
     });
 
     it("whose loss waits for governance takes the frame but marks no exit", async () => {
       const d = await load();
       await d.pool.setLossPending(true);
-      const message = await reportFor(1n, { exited: [1] });
+      const message = await reportFor(1n, { exiting: [2, 3], exited: [1] });
       const submission = submit(d, message);
       await expect(submission)
         .to.emit(d.oracle, "ReportAccepted")
-        .withArgs(1, refSlotOf(1n), message.beaconBlockRoot, 3_200n * ETHER, ETHER, 7n * ETHER, 1, false);
-      await expect(submission).not.to.emit(d.registry, "MarkedExited");
+        .withArgs(1, refSlotOf(1n), message.beaconBlockRoot, 3_200n * ETHER, ETHER, 7n * ETHER, 2, 1, false);
+      await expect(submission).not.to.emit(d.exits, "ExitsRecorded");
       await expect(submit(d, message)).to.be.revertedWithCustomError(d.oracle, "AlreadyReported").withArgs(1);
     });
 
     it("is digested as EIP-712 says", async () => {
       const d = await load();
-      const message = report(3n, { beaconBlockRoot: id("root"), exited: [4, 2 ** 32 - 1], version: 9n });
+      const message = report(3n, { beaconBlockRoot: id("root"), exiting: [8], exited: [4, 2 ** 32 - 1], version: 9n });
       expect(await d.oracle.digest(message)).to.equal(TypedDataEncoder.hash(d.domain, REPORT_TYPES, message));
       const { name, version, chainId, verifyingContract } = await d.oracle.eip712Domain();
       expect({ name, version, chainId, verifyingContract }).to.deep.equal(d.domain);
@@ -299,12 +308,16 @@ describe("ReportOracle", () => {
       expect(await d.oracle.reportable()).to.deep.equal([refSlotOf(0n), true, id("genesis")]);
     });
 
-    it("names at most 128 exited validators", async () => {
+    it("names at most 128 validators that leave and 128 that are gone", async () => {
       const d = await load();
-      const exited = [...Array(129).keys()];
-      const message = await reportFor(1n, { exited });
-      await expect(submit(d, message)).to.be.revertedWithCustomError(d.oracle, "TooManyExited").withArgs(129, 128);
-      await submit(d, { ...message, exited: exited.slice(1) });
+      const ids = [...Array(129).keys()];
+      const message = await reportFor(1n);
+      for (const list of [{ exiting: ids }, { exited: ids }]) {
+        await expect(submit(d, { ...message, ...list }))
+          .to.be.revertedWithCustomError(d.oracle, "TooManyExits")
+          .withArgs(129, 128);
+      }
+      await submit(d, { ...message, exiting: ids.slice(1), exited: ids.slice(1) });
     });
 
     it("reverts as the pool reverts, and can then be replaced", async () => {
@@ -404,7 +417,13 @@ describe("ReportOracle", () => {
         .withArgs(index, d.wallets[4]!.address);
 
       const signatures = await sign(d, d.hot, message);
-      for (const [key, value] of Object.entries({ clBalance: 1n, openPenalties: 2n, withdrawnAtRef: 3n, exited: [1] }))
+      for (const [key, value] of Object.entries({
+        clBalance: 1n,
+        openPenalties: 2n,
+        withdrawnAtRef: 3n,
+        exiting: [1],
+        exited: [1],
+      }))
         await expect(
           d.oracle.submitReport({ ...message, [key]: value }, signatures),
           key,
@@ -592,9 +611,9 @@ describe("ReportOracle", () => {
       const { ethers } = connection;
       const d = await load();
       await submit(d, await reportFor(1n));
-      const next = await ethers.deployContract("ReportOracle", [d.registry.target, d.pool.target, d.frames]);
+      const next = await ethers.deployContract("ReportOracle", [d.exits.target, d.pool.target, d.frames]);
       await expect(d.governed.upgradeToAndCall(next.target, "0x")).to.emit(d.oracle, "Upgraded").withArgs(next.target);
-      expect(await d.oracle.targets()).to.deep.equal([d.registry.target, d.pool.target]);
+      expect(await d.oracle.targets()).to.deep.equal([d.exits.target, d.pool.target]);
       expect(await d.oracle.lastFrame()).to.equal(1n);
       await expect(d.implementation.upgradeToAndCall(next.target, "0x")).to.be.revertedWithCustomError(
         d.implementation,

@@ -27,7 +27,7 @@ describe("a report's way through the deployed pool", () => {
     const parameters = parseParameters({
       ...input,
       frames: { ...input.frames, slotsPerFrame: Number(SLOTS_PER_FRAME) },
-      withdrawals: { cutoffMarginSeconds: 24 },
+      withdrawals: { ...input.withdrawals, cutoffMarginSeconds: 24 },
       oracles: { ...input.oracles, quorum: 3 },
     });
     const { addresses } = await deployPool(deployer, parameters);
@@ -51,6 +51,7 @@ describe("a report's way through the deployed pool", () => {
       { name: "clBalance", type: "uint128" },
       { name: "openPenalties", type: "uint128" },
       { name: "withdrawnAtRef", type: "uint128" },
+      { name: "exiting", type: "uint32[]" },
       { name: "exited", type: "uint32[]" },
     ],
   };
@@ -68,7 +69,7 @@ describe("a report's way through the deployed pool", () => {
     await setBeaconRoot(provider, end, beaconBlockRoot);
     const message = {
       ...{ version: 1n, refSlot: (frame + 1n) * SLOTS_PER_FRAME - 1n, beaconBlockRoot },
-      ...{ clBalance: 0n, openPenalties: 0n, withdrawnAtRef: 0n, exited: [] as bigint[] },
+      ...{ clBalance: 0n, openPenalties: 0n, withdrawnAtRef: 0n, exiting: [] as bigint[], exited: [] as bigint[] },
       ...values,
     };
     return { frame, message, signatures: await sign(d, message) };

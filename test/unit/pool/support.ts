@@ -121,7 +121,7 @@ export async function deployPool(options: PoolOptions = {}): Promise<Pool> {
   const queueAddress = predict(6);
   const token = await new PoolETH__factory(deployer).deploy(managerAddress, queueAddress);
   const rewardsVault = await new RewardsVault__factory(deployer).deploy(managerAddress);
-  const vaultCode = await new WithdrawalVault__factory(deployer).deploy(managerAddress);
+  const vaultCode = await new WithdrawalVault__factory(deployer).deploy(managerAddress, registry!.address);
   const authority = await access.getAddress();
   const vaultProxy = await new ERC1967Proxy__factory(deployer).deploy(
     vaultCode,

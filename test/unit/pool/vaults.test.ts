@@ -35,7 +35,7 @@ describe("WithdrawalVault", () => {
     // the token takes no ether
     const taker = await connection.ethers.getImpersonatedSigner(await token.getAddress());
     await setBalance(taker.address, ETHER);
-    const code = await new WithdrawalVault__factory(users[0]).deploy(taker.address);
+    const code = await new WithdrawalVault__factory(users[0]).deploy(taker.address, taker.address);
     const proxy = await new ERC1967Proxy__factory(users[0]).deploy(
       code,
       code.interface.encodeFunctionData("initialize", [authority]),
@@ -51,7 +51,7 @@ describe("WithdrawalVault", () => {
     const { withdrawalVault: vault, users, authority, manager } = pool;
     expect(await vault.authority()).to.equal(authority);
     await expect(vault.initialize(users[0]!)).to.be.revertedWithCustomError(vault, "InvalidInitialization");
-    const code = await new WithdrawalVault__factory(users[0]).deploy(manager);
+    const code = await new WithdrawalVault__factory(users[0]).deploy(manager, users[0]!);
     await expect(code.initialize(users[0]!)).to.be.revertedWithCustomError(code, "InvalidInitialization");
     await expect(
       new ERC1967Proxy__factory(users[0]).deploy(code, code.interface.encodeFunctionData("initialize", [ZeroAddress])),

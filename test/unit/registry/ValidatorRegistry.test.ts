@@ -1171,49 +1171,6 @@ describe("ValidatorRegistry", () => {
     });
   });
 
-  describe("markExited", () => {
-    it("marks ids once, skips unknown ones, for the ReportOracle only", async () => {
-      const { registry, reportOracle, stranger, actions, cluster, batch } = await loadRegistered();
-      await expect(registry.connect(stranger).markExited([1]))
-        .to.be.revertedWithCustomError(registry, "NotAuthorized")
-        .withArgs(stranger.address, reportOracle.address);
-      const as = registry.connect(reportOracle);
-      const exited = async (ids: number[]) => {
-        const receipt = (await (await as.markExited(ids)).wait())!;
-        return receipt.logs.map((log) => registry.interface.parseLog(log)!.args[0] as bigint);
-      };
-      expect(await exited([0, 2, 3, 2, 4_294_967_295])).to.deep.equal([2n]);
-      expect(await exited([])).to.deep.equal([]);
-      expect(await exited([1, 2])).to.deep.equal([1n]);
-      for (const [id, is] of [
-        [0, false],
-        [1, true],
-        [2, true],
-        [3, false],
-        [257, false],
-      ] as const) {
-        expect(await registry.isExited(id)).to.equal(is);
-      }
-      // ids that come later are not marked yet
-      await actions.deposit(cluster, batch.entries);
-      await actions.register(await actions.publishAndVet(cluster, entriesOf("third", 1)));
-      expect(await registry.isExited(3)).to.be.false;
-      expect(await exited([3])).to.deep.equal([3n]);
-    });
-
-    it("keeps ids beyond one word apart", async () => {
-      const { registry, reportOracle } = await load();
-      // 600 validators ever registered
-      await connection.networkHelpers.setStorageAt(registry.target as string, toBeHex(LAYOUT, 32), toBeHex(600n, 32));
-      const ids = [1, 255, 256, 257, 511, 512, 600];
-      await registry.connect(reportOracle).markExited([...ids, 601]);
-      for (let id = 0; id <= 601; id++) {
-        if (id % 50 !== 1 && !ids.includes(id)) continue;
-        expect(await registry.isExited(id), id.toString()).to.equal(ids.includes(id));
-      }
-    });
-  });
-
   it("approves deposits by the hash the interface documents", async () => {
     const { actions, cluster, batch, keys, registry, guardians } = await loadRegistered();
     const anchor = await actions.anchor();

@@ -23,6 +23,7 @@ import {
   OperationsReserve__factory,
   PoolManagerForRegistry__factory,
   SSVAccount__factory,
+  ValidatorExits__factory,
   ValidatorRegistry__factory,
 } from "../../../types/ethers-contracts/index.js";
 
@@ -63,6 +64,9 @@ export interface Snapshot {
   active: boolean;
   balance: bigint;
 }
+
+export const FRAMES = { genesisTime: 1_600_000_000n, secondsPerSlot: 12n, slotsPerFrame: 7_200n };
+export const GRACE_FRAMES = 3n;
 
 export const NEW_CLUSTER: Snapshot = { validatorCount: 0n, networkFeeIndex: 0n, index: 0n, active: true, balance: 0n };
 
@@ -204,8 +208,9 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     ]),
   );
 
-  // account implementation, reserve and its proxy, registry, registry's proxy
+  // account implementation, reserve and its proxy, registry and its proxy, exits and their proxy
   const registryAddress = getCreateAddress({ from: deployer!.address, nonce: (await deployer!.getNonce()) + 4 });
+  const exitsAddress = getCreateAddress({ from: deployer!.address, nonce: (await deployer!.getNonce()) + 6 });
   const accountImplementation = await new SSVAccount__factory(deployer).deploy(registryAddress, ssv.network);
   const reserveImplementation = await new OperationsReserve__factory(deployer).deploy(
     registryAddress,
@@ -224,7 +229,7 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     poolManager: await pool.getAddress(),
     guardians: guardiansAddress,
     reserve: reserveAddress,
-    reportOracle: rest[5]!.address,
+    validatorExits: exitsAddress,
     withdrawalVault: getAddress(bytesOf("withdrawal vault", 20)),
     rewardsVault: getAddress(bytesOf("rewards vault", 20)),
     ssvNetwork: await ssv.network.getAddress(),
@@ -238,7 +243,21 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     registryImplementation.interface.encodeFunctionData("initialize", [await manager.getAddress()]),
   );
 
+  const exitsImplementation = await new ValidatorExits__factory(deployer).deploy(
+    {
+      ...{ registry: registryAddress, poolManager: parts.poolManager, reportOracle: rest[5]!.address },
+      ...{ withdrawalVault: parts.withdrawalVault, rewardsVault: parts.rewardsVault },
+    },
+    FRAMES,
+    GRACE_FRAMES,
+  );
+  await proxied(
+    await exitsImplementation.getAddress(),
+    exitsImplementation.interface.encodeFunctionData("initialize", [await manager.getAddress()]),
+  );
+
   const registry = ValidatorRegistry__factory.connect(registryAddress, keeper);
+  const exits = ValidatorExits__factory.connect(exitsAddress, keeper);
   const guardians = Guardians__factory.connect(guardiansAddress, keeper);
   const reserve = OperationsReserve__factory.connect(reserveAddress, keeper);
   const depositContract = IDepositContract__factory.connect(DEPOSIT_CONTRACT_ADDRESS, keeper);
@@ -258,7 +277,14 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     },
     ...{ cold, reportOracle: rest[5]!, ssv, operatorIds, manager, pool, parts, depositContract },
     ...{ registryImplementation, guardiansImplementation, reserveImplementation, accountImplementation },
-    ...{ registry, guardians, reserve, keys: new GuardianKeys(chainId, guardiansAddress), provider: ethers.provider },
+    ...{
+      registry,
+      exits,
+      guardians,
+      reserve,
+      keys: new GuardianKeys(chainId, guardiansAddress),
+      provider: ethers.provider,
+    },
   };
 }
 

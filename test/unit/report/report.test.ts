@@ -96,7 +96,7 @@ function pendingDeposit(spec: DepositSpec): electra.PendingDeposit {
 }
 
 function key(i: number, isExited = false): RegistryKey {
-  return { id: i + 1, pubkey: keyOf(i), cluster: 3, isExited };
+  return { id: i + 1, pubkey: keyOf(i), cluster: 3, isExiting: false, isExited };
 }
 
 function inputOf(state: VerifiedState, registry: readonly RegistryKey[]): ReportInput {
@@ -276,7 +276,13 @@ describe("report", () => {
         pubkeys: new Set(many),
         validators: new Map(many.map((pubkey, i) => [pubkey, { ...empty, pubkey, index: i }])),
       };
-      const registry = many.map((pubkey, i) => ({ id: 200 - i, pubkey, cluster: 1, isExited: false }));
+      const registry = many.map((pubkey, i) => ({
+        id: 200 - i,
+        pubkey,
+        cluster: 1,
+        isExiting: false,
+        isExited: false,
+      }));
       const { exited } = computeReport(inputOf(crowded, registry)).report;
       expect(exited).to.deep.equal(Array.from({ length: 128 }, (_, i) => BigInt(i + 1)));
     });

@@ -38,6 +38,7 @@ describe("event store", () => {
       provider: node.provider,
       chainId: CHAIN_ID,
       registry,
+      validatorExits: registry,
       ssvNetwork: await ssv.getAddress(),
       fromBlock: 0,
       dataDir: folder.path,

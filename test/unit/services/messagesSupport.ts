@@ -23,6 +23,7 @@ export const REPORT: Report = {
   clBalance: 64n * 10n ** 18n,
   openPenalties: 1n,
   withdrawnAtRef: 2n,
+  exiting: [2],
   exited: [1, 4],
 };
 
@@ -33,7 +34,10 @@ const registered = (validator: number): ValidatorView => ({
   account: 1,
   cluster: 1,
   status: "registered",
-  exited: false,
+  depositOrder: null,
+  clusterOrder: null,
+  exit: { turn: "waits", exiting: false, exited: false },
+  removed: false,
   publicKey: id(`public key ${validator}`),
   depositSignature: id(`deposit signature ${validator}`),
   sharesData: "0x",

@@ -36,7 +36,8 @@ describe("registry view", () => {
       sharesData: first.sharesData,
       nonce: 0n,
       status: "registered",
-      exited: false,
+      depositOrder: null,
+      clusterOrder: null,
     });
 
     story
@@ -46,7 +47,7 @@ describe("registry view", () => {
     story.add({ type: "Discarded", cluster: 1, id: 2 }).add({ type: "Exited", id: 3 });
     const later = registryView(story.events);
     expect(later.accounts.get(1)!.queue).to.deep.equal([]);
-    expect([...later.validators.values()].map(({ status, exited }) => [status, exited])).to.deep.equal([
+    expect([...later.validators.values()].map(({ status, exit }) => [status, exit.exited])).to.deep.equal([
       ["deposited", false],
       ["discarded", false],
       ["deposited", true],
