@@ -5,6 +5,7 @@ import type { ZodType } from "zod";
 import { BeaconNodeError, type BeaconNodeErrorCode } from "./errors.js";
 import { requireSupportedFork, type SupportedFork } from "./forks.js";
 import {
+  exitRulesAnswer,
   finalityCheckpointsAnswer,
   finalizedCheckpointEvent,
   genesisAnswer,
@@ -14,6 +15,7 @@ import {
   syncingAnswer,
   versionAnswer,
   type ChainSpec,
+  type ExitRules,
   type FinalityCheckpoints,
   type FinalizedCheckpointEvent,
   type Genesis,
@@ -88,6 +90,11 @@ export class BeaconClient {
 
   async spec(): Promise<ChainSpec> {
     return (await this.#json("/eth/v1/config/spec", specAnswer)).data;
+  }
+
+  /** Nobody vouches for them: good for estimates only. */
+  async exitRules(): Promise<ExitRules> {
+    return (await this.#json("/eth/v1/config/spec", exitRulesAnswer)).data;
   }
 
   /** @param blockId a root, a slot, "head" or "finalized"; a slot without a block gives BEACON_NOT_FOUND */

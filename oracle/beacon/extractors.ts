@@ -1,10 +1,11 @@
+import { MAX_EFFECTIVE_BALANCE_ELECTRA, MIN_ACTIVATION_BALANCE } from "@lodestar/params";
 import { ssz } from "@lodestar/types";
 import { fieldRange } from "./containerHasher.js";
 import { StateError } from "./errors.js";
 import { decode, type ElementObserver } from "./fieldHashers.js";
 import { toHex } from "./hex.js";
 import type { PubkeyIndex } from "./pubkeyIndex.js";
-import type { PendingDeposit, PendingPartialWithdrawal, ValidatorRecord } from "./stateParts.js";
+import type { PendingDeposit, PendingPartialWithdrawal, SweepParts, ValidatorRecord } from "./stateParts.js";
 
 /** A forged queue must not fill the memory: more entries for our keys than this are refused (they would cost 1 ETH each). */
 const MAX_PENDING_DEPOSITS_OF_INTEREST = 2 ** 18;
@@ -12,10 +13,15 @@ const MAX_PENDING_DEPOSITS_OF_INTEREST = 2 ** 18;
 const VALIDATOR = ssz.phase0.Validator;
 const VALIDATOR_SIZE = VALIDATOR.fixedSize ?? 0;
 const PUBKEY = fieldRange(VALIDATOR, "pubkey");
+const CREDENTIALS = fieldRange(VALIDATOR, "withdrawalCredentials");
 const EFFECTIVE_BALANCE = fieldRange(VALIDATOR, "effectiveBalance");
 const SLASHED = fieldRange(VALIDATOR, "slashed");
 const ACTIVATION_EPOCH = fieldRange(VALIDATOR, "activationEpoch");
 const EXIT_EPOCH = fieldRange(VALIDATOR, "exitEpoch");
+const WITHDRAWABLE_EPOCH = fieldRange(VALIDATOR, "withdrawableEpoch");
+
+/** By the first octet of the credentials, the balance above which the chain pays out; none for those without an address. */
+const PAID_ABOVE: readonly number[] = [0, MIN_ACTIVATION_BALANCE, MAX_EFFECTIVE_BALANCE_ELECTRA];
 
 /** The fields of a validator's record; the rest of ValidatorRecord stands in other lists of the state. */
 export type ValidatorFields = Omit<
@@ -23,7 +29,7 @@ export type ValidatorFields = Omit<
   "balanceGwei" | "previousParticipation" | "currentParticipation" | "inactivityScore"
 >;
 
-/** Finds the validators of interest and sums the effective balance of all active ones. */
+/** Finds the validators of interest, sums the effective balance of all active ones and counts those that the sweep pays. */
 export class ValidatorExtractor {
   /** In order of their index. */
   readonly selected: ValidatorFields[] = [];
@@ -31,12 +37,35 @@ export class ValidatorExtractor {
   readonly indices: number[] = [];
   readonly #pubkeys: PubkeyIndex;
   readonly #epoch: number;
+  readonly #sweepIndex: number;
+  /** For each of them, how many the sweep pays of those with a lower index. */
+  readonly #payableBefore: number[] = [];
+  #payableBeforeSweep: number | undefined;
+  #payable = 0;
+  #funded = 0;
   #activeBalanceGwei = 0n;
   #slashedActiveBalanceGwei = 0n;
 
-  constructor(pubkeys: PubkeyIndex, epoch: number) {
+  /** @param sweepIndex validator at which the sweep goes on */
+  constructor(pubkeys: PubkeyIndex, epoch: number, sweepIndex: number) {
     this.#pubkeys = pubkeys;
     this.#epoch = epoch;
+    this.#sweepIndex = sweepIndex;
+  }
+
+  /** After the last validator. */
+  get sweep(): SweepParts {
+    const payableBeforeSweep = this.#payableBeforeSweep ?? this.#payable;
+    const ahead = (i: number, index: number): number => {
+      const steps = (this.#payableBefore[i] ?? 0) - payableBeforeSweep;
+      return index < this.#sweepIndex ? this.#payable + steps : steps;
+    };
+    return {
+      nextIndex: this.#sweepIndex,
+      payable: this.#payable,
+      funded: this.#funded,
+      payableAhead: new Map(this.selected.map(({ pubkey, index }, i) => [pubkey, ahead(i, index)])),
+    };
   }
 
   get totalActiveBalanceGwei(): bigint {
@@ -63,8 +92,15 @@ export class ValidatorExtractor {
           this.#slashedActiveBalanceGwei += view.getBigUint64(at + EFFECTIVE_BALANCE.offset, true);
         }
       }
+      if (first + i === this.#sweepIndex) this.#payableBeforeSweep = this.#payable;
       const pubkey = this.#pubkeys.find(bytes, at + PUBKEY.offset);
       if (pubkey !== undefined) this.#select(pubkey, first + i, bytes.subarray(at, at + VALIDATOR_SIZE));
+      const effective = readUint64(view, at + EFFECTIVE_BALANCE.offset);
+      const paidAbove = PAID_ABOVE[view.getUint8(at + CREDENTIALS.offset)] ?? 0;
+      if (paidAbove === 0 || effective === 0) continue;
+      this.#funded++;
+      const isWithdrawable = readUint64(view, at + WITHDRAWABLE_EPOCH.offset) <= this.#epoch;
+      if (isWithdrawable || (isActive && effective === paidAbove)) this.#payable++;
     }
     this.#activeBalanceGwei += BigInt(low) + (BigInt(high) << 32n);
   };
@@ -90,6 +126,7 @@ export class ValidatorExtractor {
       withdrawableEpoch: record.withdrawableEpoch,
     });
     this.indices.push(index);
+    this.#payableBefore.push(this.#payable);
   }
 }
 

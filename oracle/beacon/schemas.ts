@@ -1,3 +1,4 @@
+import { EFFECTIVE_BALANCE_INCREMENT } from "@lodestar/params";
 import { z } from "zod";
 
 // The answers of the Beacon API (https://ethereum.github.io/beacon-APIs/) as far as they are used here. Unknown members are
@@ -7,6 +8,8 @@ const uint = z
   .string()
   .regex(/^(0|[1-9][0-9]{0,15})$/, "not a decimal number below 2^53")
   .transform(Number);
+
+const churn = uint.refine((gwei) => gwei >= EFFECTIVE_BALANCE_INCREMENT, "less than 1 ETH").transform(BigInt);
 
 const octets = (size: number) =>
   z
@@ -56,6 +59,25 @@ export const specAnswer = z.object({
         depositContractAddress: data.DEPOSIT_CONTRACT_ADDRESS,
       };
     }),
+});
+
+/** What the chain's configuration says about exits; the preset says the rest. */
+export const exitRulesAnswer = z.object({
+  data: z
+    .object({
+      CHURN_LIMIT_QUOTIENT: uint.refine((quotient) => quotient > 0, "must not be 0").transform(BigInt),
+      MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: churn,
+      MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT: churn,
+      MIN_VALIDATOR_WITHDRAWABILITY_DELAY: uint,
+      SHARD_COMMITTEE_PERIOD: uint,
+    })
+    .transform((data) => ({
+      churnLimitQuotient: data.CHURN_LIMIT_QUOTIENT,
+      minChurnGwei: data.MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA,
+      maxExitChurnGwei: data.MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT,
+      minValidatorWithdrawabilityDelay: data.MIN_VALIDATOR_WITHDRAWABILITY_DELAY,
+      shardCommitteePeriod: data.SHARD_COMMITTEE_PERIOD,
+    })),
 });
 
 export const headerAnswer = z.object({
@@ -139,6 +161,7 @@ export const finalizedCheckpointEvent = z
 
 export type Genesis = z.output<typeof genesisAnswer>["data"];
 export type ChainSpec = z.output<typeof specAnswer>["data"];
+export type ExitRules = z.output<typeof exitRulesAnswer>["data"];
 export type HeaderAnswer = z.output<typeof headerAnswer>["data"];
 export type FinalityCheckpoints = z.output<typeof finalityCheckpointsAnswer>["data"];
 export type Syncing = z.output<typeof syncingAnswer>["data"];

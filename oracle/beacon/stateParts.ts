@@ -51,6 +51,21 @@ export interface BlockHeader {
   readonly bodyRoot: string;
 }
 
+/**
+ * How the sweep stands, which goes around all validators and pays what they need not keep. Counted by their records alone: of an
+ * active one with the largest effective balance its credentials allow it is supposed that it has earned something when its turn comes.
+ */
+export interface SweepParts {
+  /** The validator at which the next block goes on. */
+  readonly nextIndex: number;
+  /** Validators that have something to be paid. */
+  readonly payable: number;
+  /** Validators with ether and a withdrawal address: more of them never get anything. */
+  readonly funded: number;
+  /** By public key, of the validators asked for: payable ones from `nextIndex` on before its turn. */
+  readonly payableAhead: ReadonlyMap<string, number>;
+}
+
 /** What the reader takes from a state, with the root of the very octets that it took it from. */
 export interface StateParts {
   readonly fork: SupportedFork;
@@ -78,6 +93,10 @@ export interface StateParts {
   /** The part of it that belongs to slashed validators, which are on their way out. */
   readonly slashedActiveBalanceGwei: bigint;
   readonly validatorCount: number;
+  /** The exit queue (EIP-7251): the epoch that gets the next exit, and the balance that may still leave in it. */
+  readonly earliestExitEpoch: number;
+  readonly exitBalanceToConsumeGwei: bigint;
+  readonly sweep: SweepParts;
   /** The keys asked for: of any other key nothing below tells anything. */
   readonly pubkeys: ReadonlySet<string>;
   /** By public key, of the keys asked for, those in the beacon registry. */

@@ -132,7 +132,11 @@ export class StateReader {
   /** With the part of fixed size complete, the offsets say where each list begins. They are the node's word: all are checked. */
   #plan(): void {
     const slot = this.#decode("slot", ssz.Slot);
-    this.#extractors = createExtractors(this.#index, Math.floor(slot / SLOTS_PER_EPOCH));
+    this.#extractors = createExtractors(
+      this.#index,
+      Math.floor(slot / SLOTS_PER_EPOCH),
+      this.#decode("nextWithdrawalValidatorIndex", ssz.ValidatorIndex),
+    );
     const observers = this.#observers(this.#extractors);
     const view = new DataView(this.#fixed.buffer);
     const variable = this.#fields
@@ -264,6 +268,9 @@ export class StateReader {
       totalActiveBalanceGwei: extractors.validators.totalActiveBalanceGwei,
       slashedActiveBalanceGwei: extractors.validators.slashedActiveBalanceGwei,
       validatorCount: this.#length("validators"),
+      earliestExitEpoch: this.#decode("earliestExitEpoch", ssz.Epoch),
+      exitBalanceToConsumeGwei: this.#decode("exitBalanceToConsume", ssz.UintBn64),
+      sweep: extractors.validators.sweep,
       pubkeys: this.#pubkeys,
       validators: joinValidators(extractors),
       pendingDeposits: extractors.pendingDeposits.byPubkey,
@@ -289,8 +296,8 @@ export class StateReader {
   }
 }
 
-function createExtractors(pubkeys: PubkeyIndex, epoch: number): Extractors {
-  const validators = new ValidatorExtractor(pubkeys, epoch);
+function createExtractors(pubkeys: PubkeyIndex, epoch: number, sweepIndex: number): Extractors {
+  const validators = new ValidatorExtractor(pubkeys, epoch, sweepIndex);
   return {
     validators,
     balances: new NumberExtractor(validators.indices, 8),

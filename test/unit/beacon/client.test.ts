@@ -177,6 +177,26 @@ describe("beacon node", () => {
       });
     });
 
+    it("give the rules of exits, amounts as they are", async () => {
+      const rules = {
+        CHURN_LIMIT_QUOTIENT: "65536",
+        MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: "128000000000",
+        MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT: "256000000000",
+        MIN_VALIDATOR_WITHDRAWABILITY_DELAY: "256",
+        SHARD_COMMITTEE_PERIOD: "255",
+      };
+      node.replace("spec", () => ({ data: { ...SPEC, ...rules } }));
+      expect(await client.exitRules()).to.deep.equal({
+        churnLimitQuotient: 65_536n,
+        minChurnGwei: 128_000_000_000n,
+        maxExitChurnGwei: 256_000_000_000n,
+        minValidatorWithdrawabilityDelay: 256,
+        shardCommitteePeriod: 255,
+      });
+      node.replace("spec", () => ({ data: { ...SPEC, ...rules, CHURN_LIMIT_QUOTIENT: "0" } }));
+      expect((await failure(client.exitRules())).message).to.contain("CHURN_LIMIT_QUOTIENT");
+    });
+
     it("give the length of a slot from either member of the spec", async () => {
       for (const length of [{ SECONDS_PER_SLOT: "12" }, { SLOT_DURATION_MS: "12000" }]) {
         node.replace("spec", () => ({ data: { ...SPEC, ...length } }));

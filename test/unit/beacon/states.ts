@@ -1,5 +1,5 @@
 import { ssz, type electra, type fulu } from "@lodestar/types";
-import { SLOTS_PER_EPOCH } from "@lodestar/params";
+import { MAX_EFFECTIVE_BALANCE_ELECTRA, MIN_ACTIVATION_BALANCE, SLOTS_PER_EPOCH } from "@lodestar/params";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import type { SupportedFork } from "../../../oracle/beacon/forks.js";
 
@@ -111,8 +111,9 @@ export function randomState(fork: SupportedFork, shape: StateShape): BeaconState
   state.eth1DepositIndex = random.uint32();
   state.validators = random.list(shape.validators, () => ({
     pubkey: random.bytes(48),
-    withdrawalCredentials: root(),
-    effectiveBalance: random.below(2049) * 1_000_000_000,
+    withdrawalCredentials: Uint8Array.of(random.below(4), ...random.bytes(31)),
+    effectiveBalance:
+      [0, MIN_ACTIVATION_BALANCE, MAX_EFFECTIVE_BALANCE_ELECTRA][random.below(4)] ?? random.below(2049) * 1_000_000_000,
     slashed: random.below(5) === 0,
     activationEligibilityEpoch: epochOrNever(),
     activationEpoch: epochOrNever(),
@@ -143,8 +144,9 @@ export function randomState(fork: SupportedFork, shape: StateShape): BeaconState
     extraData: random.bytes(random.below(33)),
   };
   state.nextWithdrawalIndex = random.uint32();
-  state.nextWithdrawalValidatorIndex = random.below(1000);
+  state.nextWithdrawalValidatorIndex = random.below(shape.validators + 2);
   state.depositBalanceToConsume = BigInt(random.uint32());
+  state.exitBalanceToConsume = BigInt(random.uint32());
   state.earliestExitEpoch = epoch + 5;
   state.pendingDeposits = random.list(shape.pendingDeposits, (i) => ({
     pubkey:
@@ -192,6 +194,15 @@ export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: 
       },
     ]);
   }
+  // the ring of validators as the sweep goes around it
+  const start = Math.min(state.nextWithdrawalValidatorIndex, state.validators.length);
+  const ring = [...state.validators.slice(start), ...state.validators.slice(0, start)];
+  const limit = (v: BeaconState["validators"][number]) =>
+    ({ 1: MIN_ACTIVATION_BALANCE, 2: MAX_EFFECTIVE_BALANCE_ELECTRA })[v.withdrawalCredentials[0]!];
+  const funded = ring.filter((v) => limit(v) !== undefined && v.effectiveBalance > 0);
+  const payable = new Set(
+    funded.filter((v) => v.withdrawableEpoch <= epoch || (isActive(v) && v.effectiveBalance === limit(v))),
+  );
   return {
     fork,
     stateRoot: toHex(stateRoot(fork, state)),
@@ -222,6 +233,19 @@ export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: 
     totalActiveBalanceGwei: sumEffective(isActive),
     slashedActiveBalanceGwei: sumEffective((v) => isActive(v) && v.slashed),
     validatorCount: state.validators.length,
+    earliestExitEpoch: state.earliestExitEpoch,
+    exitBalanceToConsumeGwei: state.exitBalanceToConsume,
+    sweep: {
+      nextIndex: state.nextWithdrawalValidatorIndex,
+      payable: payable.size,
+      funded: funded.length,
+      payableAhead: new Map(
+        selected.map(({ v }) => [
+          toHex(v.pubkey),
+          ring.slice(0, ring.indexOf(v)).filter((one) => payable.has(one)).length,
+        ]),
+      ),
+    },
     pubkeys,
     validators: new Map(
       selected.map(({ v, index }) => [
