@@ -8,7 +8,6 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {IPoolETH, Rate} from "./interfaces/IPoolETH.sol";
 import {IWithdrawalQueue} from "./interfaces/IWithdrawalQueue.sol";
@@ -292,7 +291,7 @@ contract PoolETH is IPoolETH, EIP712, Nonces {
     }
 
     function _total(Rate memory r) private view returns (uint256) {
-        uint256 left = RewardStream.remaining(r.streamEnd, block.timestamp);
-        return Math.saturatingSub(r.pooledEther, RewardStream.netLocked(r.streamRate, left));
+        uint256 locked = RewardStream.netLocked(r.streamRate, RewardStream.remaining(r.streamEnd, block.timestamp));
+        return r.pooledEther > locked ? r.pooledEther - locked : 0;
     }
 }

@@ -69,16 +69,19 @@ contract WithdrawalQueue is IWithdrawalQueue, UUPSUpgradeable, AccessManagedUpgr
         if (parts > MOST_PARTS) revert RequestTooLarge(amount, MOST_PARTS * MAX_REQUEST);
         if (amount < MIN_REQUEST || shares < parts + DUST) revert RequestTooSmall(amount, MIN_REQUEST);
         RequestQueue.Queue storage queue = _queue();
-        if (queue.arrivals.last == 0) shares -= DUST; // once
-        (firstId, lastId) = queue.append(_frames().frameAt(block.timestamp + MARGIN), owner, shares, parts);
-        for (uint256 i; i < parts; ++i) {
-            emit WithdrawalRequested(
-                firstId + i,
-                owner,
-                RequestQueue.part(amount, i + 1, parts) - RequestQueue.part(amount, i, parts),
-                RequestQueue.part(shares, i + 1, parts) - RequestQueue.part(shares, i, parts)
-            );
+        RequestQueue.Arrivals memory arrivals = queue.arrivals;
+        if (arrivals.last == 0) shares -= DUST; // once
+        firstId = uint256(arrivals.last) + 1;
+        arrivals.enter(_frames().frameAt(block.timestamp + MARGIN));
+        (uint256 amountBefore, uint256 sharesBefore) = (0, 0);
+        for (uint256 i = 1; i <= parts; ++i) {
+            uint256 amountUpTo = RequestQueue.part(amount, i, parts);
+            uint256 sharesUpTo = RequestQueue.part(shares, i, parts);
+            lastId = queue.append(arrivals, owner, sharesUpTo - sharesBefore);
+            emit WithdrawalRequested(lastId, owner, amountUpTo - amountBefore, sharesUpTo - sharesBefore);
+            (amountBefore, sharesBefore) = (amountUpTo, sharesUpTo);
         }
+        queue.arrivals = arrivals;
     }
 
     /// @inheritdoc IWithdrawalQueue
@@ -90,11 +93,10 @@ contract WithdrawalQueue is IWithdrawalQueue, UUPSUpgradeable, AccessManagedUpgr
     ) external returns (uint256 paid, uint256 shares) {
         if (msg.sender != POOL_MANAGER) revert NotPoolManager(msg.sender);
         RequestQueue.Queue storage queue = _queue();
-        uint256 firstId = uint256(queue.progress.finalised) + 1;
-        uint256 cutoff = queue.arrivals.lastOf(frame);
-        (paid, shares) = queue.finalise(cutoff, available, totalEther, totalShares);
-        if (shares == 0) return (0, 0);
         RequestQueue.Progress memory p = queue.progress;
+        uint256 firstId = uint256(p.finalised) + 1;
+        (paid, shares) = queue.finalise(p, queue.arrivals.lastOf(frame), available, totalEther, totalShares);
+        if (shares == 0) return (0, 0);
         emit WithdrawalsFinalised(firstId, p.finalised, p.checkpoints, paid, shares);
     }
 
@@ -218,12 +220,13 @@ contract WithdrawalQueue is IWithdrawalQueue, UUPSUpgradeable, AccessManagedUpgr
     ) private returns (uint256 amount) {
         if (recipient == address(0)) revert ZeroAddress();
         _checkOwner(queue, id);
-        if (!queue.paidBy(id, hint)) {
+        bool paid;
+        (paid, amount) = queue.paidBy(id, hint);
+        if (!paid) {
             uint256 finalised = queue.progress.finalised;
             if (id > finalised) revert RequestNotFinalised(id, finalised);
             revert InvalidHint(id, hint);
         }
-        amount = queue.checkpoints[hint].share(queue.sharesOf(id));
         queue.requests[id].owner = address(0);
         emit WithdrawalClaimed(id, msg.sender, recipient, amount);
     }

@@ -37,6 +37,7 @@ library RequestQueue {
     struct Progress {
         uint64 finalised; // last request that was
         uint64 checkpoints;
+        uint96 cumulative; // of the last finalised request
     }
 
     struct Queue {
@@ -46,29 +47,24 @@ library RequestQueue {
         mapping(uint256 index => Checkpoint) checkpoints; // from 1
     }
 
-    /// @notice Appends `parts` requests of `owner` with `shares` in all, evenly.
-    /// @param frame in which they came, never earlier than the one before
-    /// @param parts at least 1, at most `shares`
+    /// @notice Requests come in `frame`, never earlier than the one before.
+    function enter(Arrivals memory a, uint256 frame) internal pure {
+        if (frame <= a.frame) return;
+        a.beforePrevious = frame == uint256(a.frame) + 1 ? a.before : a.last;
+        (a.before, a.frame) = (a.last, frame.toUint40());
+    }
+
+    /// @notice Appends a request to the queue that has had `a`, which the caller writes back.
     function append(
         Queue storage queue,
-        uint256 frame,
+        Arrivals memory a,
         address owner,
-        uint256 shares,
-        uint256 parts
-    ) internal returns (uint256 firstId, uint256 lastId) {
-        Arrivals memory a = queue.arrivals;
-        uint256 sum = a.cumulative;
-        firstId = uint256(a.last) + 1;
-        lastId = a.last + parts;
-        for (uint256 i = 1; i <= parts; ++i)
-            queue.requests[a.last + i] = Request(owner, (sum + part(shares, i, parts)).toUint96());
-        if (frame > a.frame) {
-            a.beforePrevious = frame == uint256(a.frame) + 1 ? a.before : a.last;
-            (a.before, a.frame) = (a.last, frame.toUint40());
-        }
-        a.last = lastId.toUint40();
-        a.cumulative = (sum + shares).toUint96();
-        queue.arrivals = a;
+        uint256 shares
+    ) internal returns (uint256 id) {
+        id = uint256(a.last) + 1;
+        a.last = id.toUint40();
+        a.cumulative = (a.cumulative + shares).toUint96();
+        queue.requests[id] = Request(owner, a.cumulative);
     }
 
     /// @notice Shares of the first `i` of `parts` even requests.
@@ -85,25 +81,24 @@ library RequestQueue {
     }
 
     /// @notice Pays as many requests up to `cutoff` as `available` wei cover, in their order, at `totalEther / totalShares` a share.
+    /// @param p how far the queue is, brought up to date
     /// @return paid wei, rounded down, never more than `available`
     /// @return shares of the requests that were finalised; 0 when none was
     function finalise(
         Queue storage queue,
+        Progress memory p,
         uint256 cutoff,
         uint256 available,
         uint256 totalEther,
         uint256 totalShares
     ) internal returns (uint256 paid, uint256 shares) {
-        Progress memory p = queue.progress;
         if (cutoff <= p.finalised || totalEther == 0) return (0, 0);
-        uint256 start = queue.requests[p.finalised].cumulative;
-        uint256 last = lastWithin(queue, p.finalised, cutoff, start + affordable(available, totalEther, totalShares));
+        uint256 limit = p.cumulative + affordable(available, totalEther, totalShares);
+        uint256 last = lastWithin(queue, p.finalised, cutoff, limit);
         if (last == p.finalised) return (0, 0);
-        shares = queue.requests[last].cumulative - start;
+        shares = queue.requests[last].cumulative - p.cumulative;
         paid = value(shares, totalEther, totalShares);
-        (p.finalised, p.checkpoints) = (uint64(last), p.checkpoints + 1);
-        queue.progress = p;
-        queue.checkpoints[p.checkpoints] = Checkpoint(uint64(last), paid.toUint96(), uint96(shares));
+        _record(queue, p, Checkpoint(uint64(last), paid.toUint96(), uint96(shares)));
     }
 
     /// @notice Wei that `shares` are worth, rounded down.
@@ -138,9 +133,13 @@ library RequestQueue {
         return high;
     }
 
-    /// @notice Whether the checkpoint `index` paid the request `id`, which is not 0.
-    function paidBy(Queue storage queue, uint256 id, uint256 index) internal view returns (bool) {
-        return index != 0 && id <= queue.checkpoints[index].last && id > queue.checkpoints[index - 1].last;
+    /// @notice What the request `id`, which is not 0, got of the checkpoint `index`, rounded down, wei; nothing if another or none
+    /// paid it.
+    function paidBy(Queue storage queue, uint256 id, uint256 index) internal view returns (bool paid, uint256 amount) {
+        if (index == 0) return (false, 0);
+        Checkpoint memory c = queue.checkpoints[index];
+        if (id > c.last || id <= queue.checkpoints[index - 1].last) return (false, 0);
+        return (true, share(c, sharesOf(queue, id)));
     }
 
     /// @notice Shares of the request `id`, which is not 0.
@@ -150,13 +149,19 @@ library RequestQueue {
 
     /// @notice Shares of the requests behind the last finalised one and before `id`.
     function sharesAhead(Queue storage queue, uint256 id) internal view returns (uint256) {
-        uint256 finalised = queue.progress.finalised;
-        if (id <= finalised) return 0;
-        return queue.requests[id - 1].cumulative - queue.requests[finalised].cumulative;
+        Progress memory p = queue.progress;
+        return id <= p.finalised ? 0 : queue.requests[id - 1].cumulative - p.cumulative;
     }
 
     /// @notice What a request of `shares` gets of its checkpoint, rounded down, wei.
     function share(Checkpoint memory checkpoint, uint256 shares) internal pure returns (uint256) {
         return (uint256(checkpoint.paid) * shares) / checkpoint.shares;
+    }
+
+    /// @dev A function of its own: with few variables on the stack the compiler writes each slot once.
+    function _record(Queue storage queue, Progress memory p, Checkpoint memory c) private {
+        (p.finalised, p.cumulative, p.checkpoints) = (c.last, p.cumulative + c.shares, p.checkpoints + 1);
+        queue.progress = p;
+        queue.checkpoints[p.checkpoints] = c;
     }
 }

@@ -29,7 +29,7 @@ library RewardStream {
 
     /// @notice Seconds left at `time`.
     function remaining(uint256 streamEnd, uint256 time) internal pure returns (uint256) {
-        return Math.saturatingSub(streamEnd, time);
+        return streamEnd > time ? streamEnd - time : 0;
     }
 
     /// @notice Net gain still locked, dust aside, wei.
