@@ -4,6 +4,7 @@ import { deployPool } from "../../deploy/deploy.js";
 import { parseParameters } from "../../deploy/parameters.js";
 import { DEPOSIT_CONTRACT_ADDRESS } from "../../devnet/execution/predeploys.js";
 import { registerOperators } from "../../devnet/ssv.js";
+import { type Report, sign } from "../../oracle/signatures/messages.js";
 import { addressOf, GENESIS_TIME, ground, wallet } from "../../test/unit/deploy/support.js";
 import { setBeaconRoot } from "../../test/unit/oracle/support.js";
 import {
@@ -37,17 +38,6 @@ const SLOTS_PER_FRAME = 7_200n;
 const FRAME_SECONDS = SLOTS_PER_FRAME * 12n;
 const OPERATORS = 4;
 const VALIDATORS = 32;
-const REPORT_TYPES = {
-  Report: [
-    { name: "version", type: "uint32" },
-    { name: "refSlot", type: "uint64" },
-    { name: "beaconBlockRoot", type: "bytes32" },
-    { name: "clBalance", type: "uint128" },
-    { name: "openPenalties", type: "uint128" },
-    { name: "withdrawnAtRef", type: "uint128" },
-    { name: "exited", type: "uint32[]" },
-  ],
-};
 
 /** What a day brings, wei: to the balances of validators, to the WithdrawalVault, to the RewardsVault. */
 interface Day {
@@ -78,7 +68,7 @@ async function deploy() {
     parseParameters({
       ...input,
       frames: { ...input.frames, slotsPerFrame: Number(SLOTS_PER_FRAME) },
-      withdrawals: { cutoffMarginSeconds: 768 },
+      withdrawals: { ...input.withdrawals, cutoffMarginSeconds: 768 },
       oracles: { ...input.oracles, quorum: 3 },
       guardians: {
         ...input.guardians,
@@ -115,7 +105,7 @@ async function deploy() {
   const manager = PoolManager__factory.connect(addresses.poolManager, keeper);
   const oracle = ReportOracle__factory.connect(addresses.reportOracle, keeper);
   const oracles = ascending([1, 2, 3].map((i) => wallet(`oracle ${i}, hot`)));
-  const domain = { name: "poolETH ReportOracle", version: "1", chainId, verifyingContract: addresses.reportOracle };
+  const domains = { ...addresses, chainId: Number(chainId) };
   const balanceOf = (address: string) => ethers.provider.getBalance(address);
 
   /** The running frame ends, and its report with three signatures is delivered: gas. */
@@ -130,13 +120,14 @@ async function deploy() {
     await networkHelpers.setBalance(rewardsVault, (await balanceOf(rewardsVault)) + tips);
     const { clBalance, deposited, inFlight, swept } = await manager.totals();
     const sinceReference = (await manager.depositedAt(frame)) - (deposited - inFlight);
-    const message = {
-      ...{ version: 1n, refSlot: (frame + 1n) * SLOTS_PER_FRAME - 1n, beaconBlockRoot },
+    const message: Report = {
+      ...{ version: 1, refSlot: Number((frame + 1n) * SLOTS_PER_FRAME - 1n), beaconBlockRoot },
       ...{ clBalance: clBalance + sinceReference + earned, openPenalties: 0n },
-      ...{ withdrawnAtRef: swept + skimmed, exited: [] as bigint[] },
+      ...{ withdrawnAtRef: swept + skimmed, exiting: [], exited: [] },
     };
-    const signatures = await Promise.all(oracles.map((key) => key.signTypedData(domain, REPORT_TYPES, message)));
-    const used = await gas(oracle.submitReport(message, signatures));
+    const signed = await Promise.all(oracles.map((key) => sign({ kind: "report", message }, domains, key)));
+    const signatures = signed.map(({ signature }) => signature);
+    const used = await gas(oracle.submitReport({ ...message, exiting: [], exited: [] }, signatures));
     if ((await manager.lastFrame()) !== frame) throw new Error(`the report of frame ${frame} was not applied`);
     return used;
   }
