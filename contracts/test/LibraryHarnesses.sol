@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {QueueItems} from "../interfaces/IValidatorRegistry.sol";
 import {DepositData} from "../libraries/DepositData.sol";
+import {ExitOrder} from "../libraries/ExitOrder.sol";
 import {KeyQueue} from "../libraries/KeyQueue.sol";
 import {SignerQuorum} from "../libraries/SignerQuorum.sol";
 
@@ -24,6 +25,15 @@ contract LibrariesHarness {
         return KeyQueue.mostPerBatch(operators);
     }
 
+    function read(
+        uint256 cluster,
+        uint256 firstNonce,
+        bytes calldata data,
+        uint256 operators
+    ) external pure returns (uint256, bytes26) {
+        return KeyQueue.read(cluster, firstNonce, data, operators);
+    }
+
     function chainOfData(
         uint256 cluster,
         uint256 firstNonce,
@@ -39,6 +49,25 @@ contract LibrariesHarness {
         QueueItems calldata items
     ) external pure returns (bytes26, bytes32[] memory) {
         return KeyQueue.chain(cluster, firstNonce, items);
+    }
+}
+
+/// @notice One order of exits.
+contract ExitOrderHarness {
+    using ExitOrder for ExitOrder.Turns;
+
+    ExitOrder.Turns private _turns;
+
+    function take(uint256 cluster, uint256[] calldata orders) external {
+        for (uint256 i; i < orders.length; ++i) _turns.take(cluster, orders[i]);
+    }
+
+    function next() external view returns (uint256) {
+        return _turns.next();
+    }
+
+    function nextOf(uint256 cluster) external view returns (uint256) {
+        return _turns.nextOf(cluster);
     }
 }
 

@@ -2,8 +2,9 @@
 pragma solidity 0.8.37;
 
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Totals} from "../interfaces/IPoolManager.sol";
 
-/// @notice The side of the PoolManager that the registry and the guardians see, without stakers and reports.
+/// @notice The side of the PoolManager that the registry, the guardians and the exits see, without stakers and reports.
 contract PoolManagerForRegistry {
     error SendFailed();
 
@@ -11,6 +12,7 @@ contract PoolManagerForRegistry {
     uint256 public stakingPauses;
     uint256 public finalisationPauses;
     bytes private _callback;
+    Totals private _totals;
 
     receive() external payable {
         depositableEther += msg.value;
@@ -19,6 +21,14 @@ contract PoolManagerForRegistry {
     /// Calldata that `fundDeposits` sends to its caller.
     function setCallback(bytes calldata callback) external {
         _callback = callback;
+    }
+
+    function setTotals(Totals calldata totals_) external {
+        _totals = totals_;
+    }
+
+    function totals() external view returns (Totals memory) {
+        return _totals;
     }
 
     function fundDeposits(uint256 validators) external {

@@ -486,7 +486,8 @@ describe("ValidatorRegistry", () => {
 
       const at = await time(tx);
       for (const [i, { publicKey, shares }] of batch.entries.slice(0, 2).entries()) {
-        expect([...(await registry.validator(publicKey))]).to.deep.equal([REGISTERED, BigInt(i + 1), cluster, at, 0n]);
+        const record = [REGISTERED, BigInt(i + 1), cluster, at, 0n, 0n, 0n];
+        expect([...(await registry.validator(publicKey))]).to.deep.equal(record);
         expect(await ssv.views.getValidator(owner, publicKey)).to.be.true;
         const [event] = (
           await ssv.network.queryFilter(ssv.network.filters.ValidatorAdded(owner), tx.blockNumber!)
@@ -495,7 +496,7 @@ describe("ValidatorRegistry", () => {
         expect([...event!.args.operatorIds]).to.deep.equal(operatorIds);
       }
       expect((await actions.snapshot(cluster)).balance).to.equal(cost);
-      expect([...(await registry.validator(batch.entries[2]!.publicKey))]).to.deep.equal([0n, 0n, 0n, 0n, 0n]);
+      expect([...(await registry.validator(batch.entries[2]!.publicKey))]).to.deep.equal(Array(7).fill(0n));
       const { nonce, queued, nextBatch, batches, vetted } = await registry.account(1);
       expect([nonce, queued, nextBatch, batches, vetted]).to.deep.equal([2n, 1n, 0n, 1n, 1n]);
       expect([...(await registry.batch(1, 0))]).to.deep.equal([

@@ -8,11 +8,17 @@ import {
   id,
   keccak256,
   toBeHex,
+  toQuantity,
   Wallet,
   ZeroAddress,
 } from "ethers";
 import type { NetworkConnection } from "hardhat/types/network";
-import { DEPOSIT_CONTRACT_ADDRESS, predeploys } from "../../../devnet/execution/predeploys.js";
+import {
+  DEPOSIT_CONTRACT_ADDRESS,
+  predeploys,
+  WITHDRAWAL_REQUESTS_ADDRESS,
+} from "../../../devnet/execution/predeploys.js";
+import { SYSTEM_ADDRESS } from "../../../devnet/execution/systemCalls.js";
 import { deployOrLoadSsv, registerOperators } from "../../../devnet/ssv.js";
 import {
   AccessManager__factory,
@@ -25,6 +31,7 @@ import {
   SSVAccount__factory,
   ValidatorExits__factory,
   ValidatorRegistry__factory,
+  WithdrawalVault__factory,
 } from "../../../types/ethers-contracts/index.js";
 
 export const ETHER = 10n ** 18n;
@@ -137,11 +144,37 @@ export const depositsHash = (entries: readonly Pick<Entry, "publicKey" | "signat
 export const keysHash = (publicKeys: readonly string[]): string =>
   keccak256(concat(publicKeys.map((key) => keccak256(key))));
 
-export async function installDepositContract(provider: NetworkConnection<string>["provider"]): Promise<void> {
-  const { address, code, storage } = predeploys().find(({ address }) => address === DEPOSIT_CONTRACT_ADDRESS)!;
-  await provider.request({ method: "hardhat_setCode", params: [address, code] });
+type Provider = NetworkConnection<string>["provider"];
+
+export async function installDepositContract(provider: Provider): Promise<void> {
   // a fixture may run on a chain that has seen deposits: the count, slot 32, starts at 0
-  for (const [slot, value] of [...storage, ["0x20", "0x0"] as const]) {
+  await install(provider, DEPOSIT_CONTRACT_ADDRESS, [["0x20", "0x0"]]);
+}
+
+/** EIP-7002, active and with nothing requested. */
+export async function installWithdrawalRequests(provider: Provider): Promise<void> {
+  await install(provider, WITHDRAWAL_REQUESTS_ADDRESS);
+  await processWithdrawalRequests(provider);
+}
+
+/** What ends a block under EIP-7002: takes requests from its queue and sets the fee anew. Returns the requests. */
+export async function processWithdrawalRequests(provider: Provider): Promise<string> {
+  const call = { from: SYSTEM_ADDRESS, to: WITHDRAWAL_REQUESTS_ADDRESS, gas: toBeHex(16_000_000), gasPrice: "0x0" };
+  const requests = (await provider.request({ method: "eth_call", params: [call, "latest"] })) as string;
+  await provider.request({ method: "hardhat_setBalance", params: [SYSTEM_ADDRESS, toQuantity(ETHER)] });
+  await provider.request({ method: "hardhat_impersonateAccount", params: [SYSTEM_ADDRESS] });
+  await provider.request({ method: "eth_sendTransaction", params: [{ ...call, gasPrice: undefined }] });
+  return requests;
+}
+
+async function install(
+  provider: Provider,
+  predeploy: string,
+  reset: readonly (readonly [slot: string, value: string])[] = [],
+): Promise<void> {
+  const { address, code, storage } = predeploys().find(({ address }) => address === predeploy)!;
+  await provider.request({ method: "hardhat_setCode", params: [address, code] });
+  for (const [slot, value] of [...storage, ...reset]) {
     await provider.request({
       method: "hardhat_setStorageAt",
       params: [address, `0x${BigInt(slot).toString(16)}`, toBeHex(BigInt(value), 32)],
@@ -175,8 +208,8 @@ export class GuardianKeys {
 export type Deployed = Awaited<ReturnType<typeof deployRegistry>>;
 
 /**
- * Registry, guardians, reserve and accounts on the real deposit contract and SSV Network, with thirteen operators. The PoolManager
- * is a stand-in with 1,000 ETH, the reserve has 10 ETH. No account and no cluster yet.
+ * Registry, guardians, reserve, exits, withdrawal vault and accounts on the real deposit and EIP-7002 contracts and SSV Network, with
+ * thirteen operators. The PoolManager is a stand-in with 1,000 ETH, the reserve has 10 ETH. No account and no cluster yet.
  */
 export async function deployRegistry({ ethers, provider }: NetworkConnection<string>) {
   const [deployer, governance, poolOperator, keeper, stranger, ...rest] = await ethers.getSigners();
@@ -188,6 +221,7 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     [...Array(13).keys()].map((i) => ({ publicKey: id(`operator ${i}`), feeWeiPerBlock: OPERATOR_FEE })),
   );
   await installDepositContract(provider);
+  await installWithdrawalRequests(provider);
 
   const manager = await new AccessManager__factory(deployer).deploy(governance!.address);
   const pool = await new PoolManagerForRegistry__factory(deployer).deploy();
@@ -208,9 +242,14 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     ]),
   );
 
-  // account implementation, reserve and its proxy, registry and its proxy, exits and their proxy
-  const registryAddress = getCreateAddress({ from: deployer!.address, nonce: (await deployer!.getNonce()) + 4 });
-  const exitsAddress = getCreateAddress({ from: deployer!.address, nonce: (await deployer!.getNonce()) + 6 });
+  // vault and its proxy, account implementation, reserve and its proxy, registry and its proxy, exits and their proxy
+  const registryAddress = getCreateAddress({ from: deployer!.address, nonce: (await deployer!.getNonce()) + 6 });
+  const exitsAddress = getCreateAddress({ from: deployer!.address, nonce: (await deployer!.getNonce()) + 8 });
+  const vaultImplementation = await new WithdrawalVault__factory(deployer).deploy(pool, exitsAddress);
+  const vaultAddress = await proxied(
+    await vaultImplementation.getAddress(),
+    vaultImplementation.interface.encodeFunctionData("initialize", [await manager.getAddress()]),
+  );
   const accountImplementation = await new SSVAccount__factory(deployer).deploy(registryAddress, ssv.network);
   const reserveImplementation = await new OperationsReserve__factory(deployer).deploy(
     registryAddress,
@@ -230,7 +269,7 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     guardians: guardiansAddress,
     reserve: reserveAddress,
     validatorExits: exitsAddress,
-    withdrawalVault: getAddress(bytesOf("withdrawal vault", 20)),
+    withdrawalVault: vaultAddress,
     rewardsVault: getAddress(bytesOf("rewards vault", 20)),
     ssvNetwork: await ssv.network.getAddress(),
     ssvViews: await ssv.views.getAddress(),
@@ -243,14 +282,11 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
     registryImplementation.interface.encodeFunctionData("initialize", [await manager.getAddress()]),
   );
 
-  const exitsImplementation = await new ValidatorExits__factory(deployer).deploy(
-    {
-      ...{ registry: registryAddress, poolManager: parts.poolManager, reportOracle: rest[5]!.address },
-      ...{ withdrawalVault: parts.withdrawalVault, rewardsVault: parts.rewardsVault },
-    },
-    FRAMES,
-    GRACE_FRAMES,
-  );
+  const exitsParts = {
+    ...{ registry: registryAddress, poolManager: parts.poolManager, reportOracle: rest[5]!.address },
+    ...{ withdrawalVault: parts.withdrawalVault, rewardsVault: parts.rewardsVault },
+  };
+  const exitsImplementation = await new ValidatorExits__factory(deployer).deploy(exitsParts, FRAMES, GRACE_FRAMES);
   await proxied(
     await exitsImplementation.getAddress(),
     exitsImplementation.interface.encodeFunctionData("initialize", [await manager.getAddress()]),
@@ -258,6 +294,7 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
 
   const registry = ValidatorRegistry__factory.connect(registryAddress, keeper);
   const exits = ValidatorExits__factory.connect(exitsAddress, keeper);
+  const vault = WithdrawalVault__factory.connect(vaultAddress, keeper);
   const guardians = Guardians__factory.connect(guardiansAddress, keeper);
   const reserve = OperationsReserve__factory.connect(reserveAddress, keeper);
   const depositContract = IDepositContract__factory.connect(DEPOSIT_CONTRACT_ADDRESS, keeper);
@@ -275,11 +312,13 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
       keeper: keeper!,
       stranger: stranger!,
     },
-    ...{ cold, reportOracle: rest[5]!, ssv, operatorIds, manager, pool, parts, depositContract },
+    ...{ cold, reportOracle: rest[5]!, ssv, operatorIds, manager, pool, parts, exitsParts, depositContract },
     ...{ registryImplementation, guardiansImplementation, reserveImplementation, accountImplementation },
     ...{
+      exitsImplementation,
       registry,
       exits,
+      vault,
       guardians,
       reserve,
       keys: new GuardianKeys(chainId, guardiansAddress),
