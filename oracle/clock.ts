@@ -34,9 +34,13 @@ export function timeOfSlot({ genesisTime, secondsPerSlot }: FrameConfig, slot: n
   return Number(genesisTime + BigInt(slot) * secondsPerSlot);
 }
 
+/** The frame that runs at a time. */
+export function frameAt(frames: FrameConfig, timestamp: number): number {
+  return Math.floor(slotAt(frames, timestamp) / Number(frames.slotsPerFrame));
+}
+
 /** Reference slot of the latest completed frame, its last one; null while the first frame still runs. */
 export function latestRefSlot(frames: FrameConfig, timestamp: number): number | null {
-  const slotsPerFrame = Number(frames.slotsPerFrame);
-  const running = Math.floor(slotAt(frames, timestamp) / slotsPerFrame);
-  return running === 0 ? null : running * slotsPerFrame - 1;
+  const running = frameAt(frames, timestamp);
+  return running === 0 ? null : running * Number(frames.slotsPerFrame) - 1;
 }

@@ -49,6 +49,10 @@ export interface ClusterView {
 export interface ExitView {
   /** whether its turn has come: its operators were asked to exit it, or it had left before */
   readonly turn: "waits" | "asked" | "passed over";
+  /** blocks in which its operators were asked first, were asked last, and in which it was last forced; null before */
+  readonly askedBlock: number | null;
+  readonly lastAskedBlock: number | null;
+  readonly forcedBlock: number | null;
   /** a report has seen it leave */
   readonly exiting: boolean;
   /** a report has seen it withdrawable and empty */
@@ -82,7 +86,14 @@ export interface RegistryView {
 const UNFUNDED = {
   depositOrder: null,
   clusterOrder: null,
-  exit: { turn: "waits", exiting: false, exited: false },
+  exit: {
+    turn: "waits",
+    askedBlock: null,
+    lastAskedBlock: null,
+    forcedBlock: null,
+    exiting: false,
+    exited: false,
+  },
   removed: false,
 } as const;
 
@@ -166,7 +177,14 @@ export function registryView(events: readonly PoolEvent[]): RegistryView {
         validators.set(event.id, { ...known(validators, event.id, event), removed: true });
         break;
       case "ExitRequested":
-        change(event, { turn: "asked" });
+        change(event, {
+          turn: "asked",
+          lastAskedBlock: event.block,
+          ...(event.repeated ? {} : { askedBlock: event.block }),
+        });
+        break;
+      case "ExitForced":
+        change(event, { forcedBlock: event.block });
         break;
       case "ExitPassedOver":
         change(event, { turn: "passed over" });
@@ -181,6 +199,16 @@ export function registryView(events: readonly PoolEvent[]): RegistryView {
     }
   }
   return { accounts, clusters, validators, uses: countUses(accounts, validators) };
+}
+
+/** Whether a report has seen it leave, or gone. */
+export function isLeaving({ exit }: ValidatorView): boolean {
+  return exit.exiting || exit.exited;
+}
+
+/** Those whose operators were asked to exit them, which no report has seen leave. */
+export function unconfirmedExits({ validators }: RegistryView): ValidatorView[] {
+  return [...validators.values()].filter((validator) => validator.exit.turn === "asked" && !isLeaving(validator));
 }
 
 /** What is left of a batch in the queue. */

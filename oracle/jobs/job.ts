@@ -1,6 +1,6 @@
 import type { ContractTransaction } from "ethers";
 
-export type JobName = "submit-report" | "vet" | "deposit" | "top-up" | "sync-fees" | "register";
+export type JobName = "submit-report" | "request-exits" | "vet" | "deposit" | "top-up" | "sync-fees" | "register";
 
 /** One transaction that is due. */
 export interface Action {

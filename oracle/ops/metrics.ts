@@ -15,6 +15,8 @@ export interface Metrics {
   readonly guardianRefusals: Counter<"reason">;
   readonly alerts: Counter<"reason">;
   readonly jobs: Counter<"job" | "result">;
+  readonly exitDemand: Gauge<"part">;
+  readonly validators: Gauge<"state">;
   readonly clusterRunway: Gauge<"cluster">;
   readonly clusterAttesting: Gauge<"cluster">;
 }
@@ -40,6 +42,12 @@ export function createMetrics(): Metrics {
     guardianRefusals: counter("guardian_refusals_total", "Reasons for which this guardian did not sign", ["reason"]),
     alerts: counter("alerts_total", "Somebody must look now", ["reason"]),
     jobs: counter("keeper_jobs_total", "What became of the keeper's transactions", ["job", "result"]),
+    exitDemand: gauge(
+      "exit_demand",
+      "Exits that the withdrawal queue needs: needed beyond the confirmed ones, underway, due now",
+      ["part"],
+    ),
+    validators: gauge("validators", "Validators of the registry by the last that happened to them", ["state"]),
     clusterRunway: gauge("cluster_runway_blocks", "Blocks until a cluster can be liquidated", ["cluster"]),
     clusterAttesting: gauge("cluster_attesting_ratio", "Share of a cluster's active validators that attest", [
       "cluster",

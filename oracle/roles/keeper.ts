@@ -2,10 +2,11 @@ import type { Signer } from "ethers";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { Config } from "../config.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
-import type { RegistryView } from "../execution/registryView.js";
+import type { RegistryView, ValidatorView } from "../execution/registryView.js";
 import { depositAction, planDeposit } from "../jobs/deposit.js";
 import type { Action } from "../jobs/job.js";
 import { planRegister, registerAction } from "../jobs/register.js";
+import { planRepeats, planRequestExits, requestExitsAction } from "../jobs/requestExits.js";
 import { Sender } from "../jobs/sender.js";
 import { planReport, reportAction } from "../jobs/submitReport.js";
 import { planSyncFees, syncFeesAction, type SyncFeesPlan } from "../jobs/syncFees.js";
@@ -75,10 +76,11 @@ export class KeeperRole {
   async processHead(head: Head): Promise<void> {
     const { chain } = this.#parts;
     const view = await chain.view(head);
+    this.#count(view.registry);
     if (!(await this.#sender.openRound(head))) return;
     const failures: unknown[] = [];
-    // what cannot be planned, say because SSV's views fail, must not hold up a report
-    for (const due of [this.#reports, this.#vettings, this.#deposits, this.#upkeep]) {
+    // what cannot be planned, say because SSV's views fail, must not hold up a report or an exit
+    for (const due of [this.#reports, this.#exits, this.#vettings, this.#deposits, this.#upkeep]) {
       try {
         for (const action of await due.call(this, view)) await this.#sender.send(action);
       } catch (error) {
@@ -121,6 +123,22 @@ export class KeeperRole {
     }
     const plan = planReport({ done, rootKnown: beaconBlockRoot !== NO_ROOT, quorum: Number(quorum), collected });
     return plan === null ? [] : [await reportAction(plan, chain.contracts)];
+  }
+
+  async #exits({ head, registry }: ChainView): Promise<Action[]> {
+    const { chain, metrics } = this.#parts;
+    const { validatorExits, frames } = chain.contracts;
+    const demand = await validatorExits.demand({ blockTag: head.hash });
+    const [needed, due] = [Number(demand.needed), Number(demand.due)];
+    metrics.exitDemand.set({ part: "needed" }, needed);
+    metrics.exitDemand.set({ part: "confirmed" }, Number(demand.confirmed));
+    metrics.exitDemand.set({ part: "underway" }, Number(demand.underway));
+    metrics.exitDemand.set({ part: "due" }, due);
+    const next = planRequestExits(registry, due);
+    const slotsPerFrame = Number(frames.slotsPerFrame);
+    const repeats = planRepeats({ registry, needed, headNumber: head.number, slotsPerFrame });
+    const requests = next === null ? repeats : [next, ...repeats];
+    return Promise.all(requests.map((plan) => requestExitsAction(plan, chain.contracts)));
   }
 
   async #vettings({ head, registry }: ChainView): Promise<Action[]> {
@@ -241,6 +259,16 @@ export class KeeperRole {
     return plans;
   }
 
+  #count({ validators }: RegistryView): void {
+    const { metrics } = this.#parts;
+    const states = new Map(STATES.map((state) => [state, 0]));
+    for (const validator of validators.values()) {
+      const state = stateOf(validator);
+      states.set(state, (states.get(state) ?? 0) + 1);
+    }
+    for (const [state, count] of states) metrics.validators.set({ state }, count);
+  }
+
   #once(key: string, say: () => void): void {
     if (this.#said.has(key)) return;
     this.#said.add(key);
@@ -262,6 +290,16 @@ export class KeeperRole {
       return null;
     }
   }
+}
+
+const STATES = ["registered", "deposited", "discarded", "asked", "exiting", "exited", "removed"] as const;
+
+/** The last that is known to have happened to a validator. */
+function stateOf({ status, exit, removed }: ValidatorView): (typeof STATES)[number] {
+  if (removed) return "removed";
+  if (exit.exited) return "exited";
+  if (exit.exiting) return "exiting";
+  return exit.turn === "asked" ? "asked" : status;
 }
 
 function messageOf(error: unknown): string {

@@ -36,7 +36,7 @@ const registered = (validator: number): ValidatorView => ({
   status: "registered",
   depositOrder: null,
   clusterOrder: null,
-  exit: { turn: "waits", exiting: false, exited: false },
+  exit: { turn: "waits", askedBlock: null, lastAskedBlock: null, forcedBlock: null, exiting: false, exited: false },
   removed: false,
   publicKey: id(`public key ${validator}`),
   depositSignature: id(`deposit signature ${validator}`),
