@@ -21,6 +21,7 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
         uint128 balance; // wei
         uint32 targetBlocks;
         uint32 lowBlocks;
+        uint64 totalBurnRate; // wei a block
     }
 
     bytes32 private constant LAYOUT = 0x9641686dc5e36e5129dd2b7759cc5917aba277d70ce74993e6122695e9182f00;
@@ -55,12 +56,21 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
 
     /// @inheritdoc IOperationsReserve
     function pay(address account, uint256 burnPerValidator, uint256 validators) external returns (uint256 amount) {
-        if (msg.sender != address(_registry)) revert NotRegistry(msg.sender);
+        _checkRegistry();
         amount = registrationCost(burnPerValidator, validators);
+        _layout().totalBurnRate += SafeCast.toUint64(burnPerValidator * validators);
         _spend(amount);
         emit Paid(account, amount);
         (bool sent, ) = account.call{value: amount}("");
         if (!sent) revert SendFailed(account, amount);
+    }
+
+    /// @inheritdoc IOperationsReserve
+    function changeBurn(uint256 before, uint256 after_) external returns (uint256 total) {
+        _checkRegistry();
+        Layout storage $ = _layout();
+        total = $.totalBurnRate - before + after_;
+        $.totalBurnRate = SafeCast.toUint64(total);
     }
 
     /// @inheritdoc IOperationsReserve
@@ -94,13 +104,19 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     }
 
     /// @inheritdoc IOperationsReserve
-    function targetBalance() public view returns (uint256) {
-        return _layout().targetBlocks * _registry.totalBurnRate();
+    function totalBurnRate() external view returns (uint256) {
+        return _layout().totalBurnRate;
+    }
+
+    /// @inheritdoc IOperationsReserve
+    function targetBalance() external view returns (uint256) {
+        return _targetBalance(_layout());
     }
 
     /// @inheritdoc IOperationsReserve
     function shortfall() external view returns (uint256) {
-        return Math.saturatingSub(targetBalance(), _layout().balance);
+        Layout storage $ = _layout();
+        return Math.saturatingSub(_targetBalance($), $.balance);
     }
 
     /// @inheritdoc IOperationsReserve
@@ -128,6 +144,10 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
         $.balance = uint128(held - amount);
     }
 
+    function _checkRegistry() private view {
+        if (msg.sender != address(_registry)) revert NotRegistry(msg.sender);
+    }
+
     /// What the reserve gives to a cluster that has `left` wei and burns `burn` a block; reverts when nothing is due.
     function _missing(uint256 cluster, uint256 left, uint256 burn) private view returns (uint256 amount) {
         if (burn == 0) revert NothingToTopUp(cluster);
@@ -146,6 +166,10 @@ contract OperationsReserve is IOperationsReserve, UUPSUpgradeable, AccessManaged
     /// What a cluster that burns `burn` wei a block must hold not to be liquidated, wei.
     function _collateral(uint256 burn) private view returns (uint256) {
         return Math.max(burn * _ssvViews.getLiquidationThresholdPeriod(), _ssvViews.getMinimumLiquidationCollateral());
+    }
+
+    function _targetBalance(Layout storage $) private view returns (uint256) {
+        return uint256($.targetBlocks) * $.totalBurnRate;
     }
 
     function _layout() private pure returns (Layout storage $) {

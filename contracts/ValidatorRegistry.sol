@@ -40,7 +40,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         uint32 unfunded;
         uint16 accountCount;
         uint16 clusterCount;
-        uint128 totalBurnRate; // wei a block
         uint32 deposited; // ever
         mapping(uint256 id => AccountState) accounts;
         mapping(uint256 id => ClusterState) clusters;
@@ -133,7 +132,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         c.cap = cap;
         c.operatorIds = operatorIds;
         emit ClusterAdded(clusterId, accountId, operatorIds, requireDkg, cap);
-        _syncFees($, clusterId, c);
+        _syncFees(clusterId, c);
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -147,8 +146,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
 
     /// @inheritdoc IValidatorRegistry
     function syncClusterFees(uint256 clusterId) external {
-        Layout storage $ = _layout();
-        _syncFees($, clusterId, _cluster($, clusterId));
+        _syncFees(clusterId, _cluster(_layout(), clusterId));
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -194,7 +192,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         c.unfunded += uint32(count);
         $.validators += uint32(count);
         $.unfunded += uint32(count);
-        $.totalBurnRate += (burn * count).toUint128();
 
         uint256 cost = _reserve.pay(ssvAccount, burn, count);
         emit Registered(accountId, clusterId, $.validators - count + 1, firstNonce, count, cost);
@@ -277,7 +274,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
             emit Removed(clusterId, id);
         }
         c.registered -= uint32(count);
-        $.totalBurnRate -= uint128(count * c.burnPerValidator);
+        _reserve.changeBurn(count * c.burnPerValidator, 0);
         _accountOf($, c).execute(SSVCalls.removeCall(publicKeys, c.operatorIds, snapshot), 0);
     }
 
@@ -342,7 +339,7 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
 
     /// @inheritdoc IValidatorRegistry
     function totalBurnRate() external view returns (uint256) {
-        return _layout().totalBurnRate;
+        return _reserve.totalBurnRate();
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -352,11 +349,11 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
 
     function _authorizeUpgrade(address) internal override restricted {}
 
-    function _syncFees(Layout storage $, uint256 clusterId, ClusterState storage c) private {
+    function _syncFees(uint256 clusterId, ClusterState storage c) private {
         uint256 burn = SSVCalls.burnPerValidator(_ssvViews, c.operatorIds);
-        uint256 total = $.totalBurnRate - uint256(c.registered) * c.burnPerValidator + c.registered * burn;
+        uint256 before = uint256(c.registered) * c.burnPerValidator;
         c.burnPerValidator = burn.toUint64();
-        $.totalBurnRate = total.toUint128();
+        uint256 total = _reserve.changeBurn(before, c.registered * burn);
         emit ClusterFeesSynced(clusterId, burn, total);
     }
 

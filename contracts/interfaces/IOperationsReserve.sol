@@ -25,9 +25,13 @@ interface IOperationsReserve {
     /// @notice Adds `msg.value` to the reserve. Anyone.
     function fund() external payable;
 
-    /// @notice Sends `registrationCost` to an SSVAccount that registers validators. ValidatorRegistry only.
+    /// @notice Sends `registrationCost` to an SSVAccount that registers validators, whose burn counts from now on. ValidatorRegistry only.
     /// @return amount wei
     function pay(address account, uint256 burnPerValidator, uint256 validators) external returns (uint256 amount);
+
+    /// @notice Validators that burned `before` wei a block burn `after_` from now on. ValidatorRegistry only.
+    /// @return total of all clusters, wei a block
+    function changeBurn(uint256 before, uint256 after_) external returns (uint256 total);
 
     /// @notice Anyone. Brings a cluster that is below the low runway up to the target, or as far as the reserve reaches, if that is a
     /// day's runway (or the low runway, if less): what leaves a cluster at the edge of liquidation only raises the liquidator's reward.
@@ -46,6 +50,9 @@ interface IOperationsReserve {
 
     /// @notice Wei held, by the reserve's own count.
     function balance() external view returns (uint256);
+
+    /// @notice Wei a block that all registered validators cost.
+    function totalBurnRate() external view returns (uint256);
 
     /// @notice Target runway times the burn of all clusters, wei.
     function targetBalance() external view returns (uint256);

@@ -258,7 +258,7 @@ interface IValidatorRegistry {
     /// @notice Clusters that governance has retired, in their order, and how many validators of each were ever funded.
     function retiredClusters() external view returns (uint256[] memory clusters, uint256[] memory deposited);
 
-    /// @notice Wei a block that all registered validators cost.
+    /// @notice Wei a block that all registered validators cost; the reserve counts it.
     function totalBurnRate() external view returns (uint256);
 
     /// @notice SSV Network, its views, and Ethereum's deposit contract.

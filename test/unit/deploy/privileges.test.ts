@@ -106,6 +106,7 @@ const REST: Readonly<Record<Walked, Readonly<Record<string, readonly [Caller | R
     fund: ["anyone", "done"],
     topUp: ["anyone", "UnknownCluster"],
     pay: ["registry", "NotRegistry"],
+    changeBurn: ["registry", "NotRegistry"],
   },
   withdrawalQueue: {
     ...MANAGED,

@@ -206,6 +206,25 @@ describe("OperationsReserve", () => {
         .to.be.revertedWithCustomError(reserve, "SendFailed")
         .withArgs(await depositContract.getAddress(), cost);
     });
+
+    it("count as burn until the registry says otherwise, and nobody else may", async () => {
+      const { reserve, asRegistry, stranger, registry } = await load();
+      await connection.networkHelpers.setBalance(await registry.getAddress(), ETHER);
+      await asRegistry.pay(stranger.address, BURN_4, 2);
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4);
+      expect(await asRegistry.changeBurn.staticCall(BURN_4, 5n)).to.equal(BURN_4 + 5n);
+      await asRegistry.changeBurn(BURN_4, 5n);
+      expect(await reserve.totalBurnRate()).to.equal(BURN_4 + 5n);
+      expect(await reserve.targetBalance()).to.equal(TARGET_BLOCKS * (BURN_4 + 5n));
+      expect([...(await reserve.runway())]).to.deep.equal([TARGET_BLOCKS, LOW_BLOCKS]);
+      await expect(reserve.connect(stranger).changeBurn(0, 1))
+        .to.be.revertedWithCustomError(reserve, "NotRegistry")
+        .withArgs(stranger.address);
+      await expect(asRegistry.changeBurn(0, 2n ** 64n)).to.be.revertedWithCustomError(
+        reserve,
+        "SafeCastOverflowedUintDowncast",
+      );
+    });
   });
 
   describe("top-ups", () => {
