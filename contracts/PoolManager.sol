@@ -19,6 +19,7 @@ import {
 } from "./interfaces/IPoolManager.sol";
 import {IRewardsVault, IWithdrawalVault} from "./interfaces/IVaults.sol";
 import {IWithdrawalQueue} from "./interfaces/IWithdrawalQueue.sol";
+import {Checks} from "./libraries/Checks.sol";
 import {FrameCounter} from "./libraries/FrameCounter.sol";
 import {FrameConfig, Frames} from "./libraries/Frames.sol";
 import {RewardStream} from "./libraries/RewardStream.sol";
@@ -78,22 +79,22 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     uint64 private immutable GENESIS_TIME;
     uint32 private immutable SECONDS_PER_SLOT;
     uint32 private immutable SLOTS_PER_FRAME;
+    uint256 private immutable FRAME_SECONDS;
 
     constructor(PoolContracts memory contracts_, FrameConfig memory frames) {
-        TOKEN = IPoolETH(_nonZero("token", contracts_.token));
-        REGISTRY = _nonZero("registry", contracts_.registry);
-        REPORT_ORACLE = _nonZero("reportOracle", contracts_.reportOracle);
-        GUARDIANS = _nonZero("guardians", contracts_.guardians);
-        WITHDRAWAL_VAULT = IWithdrawalVault(_nonZero("withdrawalVault", contracts_.withdrawalVault));
-        REWARDS_VAULT = IRewardsVault(_nonZero("rewardsVault", contracts_.rewardsVault));
-        RESERVE = IOperationsReserve(_nonZero("reserve", contracts_.reserve));
-        QUEUE = IWithdrawalQueue(_nonZero("withdrawalQueue", contracts_.withdrawalQueue));
-        _checkBounds("frame", frames.duration(), 1, LONGEST_FRAME);
-        (GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME) = (
-            frames.genesisTime,
-            frames.secondsPerSlot,
-            frames.slotsPerFrame
-        );
+        TOKEN = IPoolETH(Checks.nonZero("token", contracts_.token));
+        REGISTRY = Checks.nonZero("registry", contracts_.registry);
+        REPORT_ORACLE = Checks.nonZero("reportOracle", contracts_.reportOracle);
+        GUARDIANS = Checks.nonZero("guardians", contracts_.guardians);
+        WITHDRAWAL_VAULT = IWithdrawalVault(Checks.nonZero("withdrawalVault", contracts_.withdrawalVault));
+        REWARDS_VAULT = IRewardsVault(Checks.nonZero("rewardsVault", contracts_.rewardsVault));
+        RESERVE = IOperationsReserve(Checks.nonZero("reserve", contracts_.reserve));
+        QUEUE = IWithdrawalQueue(Checks.nonZero("withdrawalQueue", contracts_.withdrawalQueue));
+        FRAME_SECONDS = frames.duration();
+        Checks.within("frame", FRAME_SECONDS, 1, LONGEST_FRAME);
+        GENESIS_TIME = frames.genesisTime;
+        SECONDS_PER_SLOT = frames.secondsPerSlot;
+        SLOTS_PER_FRAME = frames.slotsPerFrame;
         _disableInitializers();
     }
 
@@ -103,7 +104,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
 
     /// @inheritdoc IPoolManager
     function initialize(address authority, PoolParameters calldata parameters_) external payable initializer {
-        __AccessManaged_init(_nonZero("authority", authority));
+        __AccessManaged_init(Checks.nonZero("authority", authority));
         _setFee(parameters_.feeBps);
         _setTreasury(parameters_.treasury);
         _setStakeLimits(parameters_.limits);
@@ -137,22 +138,11 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     function applyReport(Figures calldata figures) external nonReentrant returns (bool applied) {
         if (msg.sender != REPORT_ORACLE) revert NotAuthorized(msg.sender, REPORT_ORACLE);
         PoolStorage storage $ = _storage();
-        if (figures.clBalance > type(uint88).max) revert FigureTooLarge("clBalance", figures.clBalance);
         uint256 swept = $.ledger.swept;
-        if (figures.withdrawnAtRef < swept) revert WithdrawnDecreased(figures.withdrawnAtRef, swept);
         // one of the two sanctioned reads of a balance: the vault is about to send this much
-        uint256 held = address(WITHDRAWAL_VAULT).balance;
-        if (figures.withdrawnAtRef - swept > held) revert WithdrawalsNotInVault(figures.withdrawnAtRef - swept, held);
-
-        PendingLoss memory report = PendingLoss({
-            frame: figures.frame.toUint64(),
-            refSlot: figures.refSlot.toUint64(),
-            value: uint96(Math.saturatingSub(figures.clBalance, figures.openPenalties)),
-            withdrawnAtRef: figures.withdrawnAtRef.toUint96(),
-            depositedAtRef: uint96($.deposited.atEndOf(figures.frame)),
-            reportedAt: uint64(block.timestamp),
-            loss: 0
-        });
+        uint256 held = figures.withdrawnAtRef == swept ? 0 : address(WITHDRAWAL_VAULT).balance;
+        uint256 depositedAtRef = $.deposited.atEndOf(figures.frame);
+        PendingLoss memory report = Settlement.take(figures, swept, held, depositedAtRef, block.timestamp);
         Settlement.Verdict memory v = _judge($, report);
         uint256 limit = v.lossLimit();
         if ($.gate.lossPending || (v.loss != 0 && v.losses.recent + v.loss > limit)) {
@@ -398,7 +388,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
             v.locked,
             v.losses.uncovered,
             etherAfter,
-            _frames().duration(),
+            FRAME_SECONDS,
             v.ledger.maxYearlyRateBps,
             v.ledger.feeBps
         );
@@ -448,36 +438,33 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     }
 
     function _setFee(uint16 feeBps) private {
-        _checkBounds("feeBps", feeBps, 0, 1_500);
+        Checks.within("feeBps", feeBps, 0, 1_500);
         _storage().ledger.feeBps = feeBps;
         emit FeeChanged(feeBps);
     }
 
     function _setTreasury(address treasury) private {
-        _storage().treasury = _nonZero("treasury", treasury);
+        _storage().treasury = Checks.nonZero("treasury", treasury);
         emit TreasuryChanged(treasury);
     }
 
     function _setStakeLimits(StakeLimits calldata limits) private {
-        _checkBounds("minStake", limits.minStake, 1, HIGHEST_MIN_STAKE);
+        Checks.within("minStake", limits.minStake, 1, HIGHEST_MIN_STAKE);
         PoolStorage storage $ = _storage();
-        // what was used refills at the old pace up to now, at the new one from now on
-        StakingGate.Gate memory gate = $.gate;
-        $.gate.bucket = uint88(gate.level($.limits.dailyLimit, block.timestamp));
-        $.gate.bucketAt = uint32(block.timestamp);
+        $.gate = $.gate.renewed($.limits.dailyLimit, block.timestamp);
         $.limits = limits;
         emit StakeLimitsChanged(limits.minStake, limits.poolCap, limits.dailyLimit);
     }
 
     function _setStreamLimit(uint16 maxYearlyRateBps) private {
-        _checkBounds("maxYearlyRateBps", maxYearlyRateBps, 100, 5_000);
+        Checks.within("maxYearlyRateBps", maxYearlyRateBps, 100, 5_000);
         _storage().ledger.maxYearlyRateBps = maxYearlyRateBps;
         emit StreamLimitChanged(maxYearlyRateBps);
     }
 
     function _setLossLimit(uint16 lossLimitBps, uint32 lossWindow) private {
-        _checkBounds("lossLimitBps", lossLimitBps, 10, 5_000);
-        _checkBounds("lossWindow", lossWindow, 1 days, 90 days);
+        Checks.within("lossLimitBps", lossLimitBps, 10, 5_000);
+        Checks.within("lossWindow", lossWindow, 1 days, 90 days);
         _storage().losses = Settlement.renewed(_storage().losses, lossLimitBps, lossWindow, block.timestamp);
         emit LossLimitChanged(lossLimitBps, lossWindow);
     }
@@ -490,7 +477,7 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
     }
 
     function _staleAt(uint256 reportAt) private view returns (uint256) {
-        return reportAt + 2 * _frames().duration();
+        return reportAt + 2 * FRAME_SECONDS;
     }
 
     /// @dev Shares that wait in the queue.
@@ -500,15 +487,6 @@ contract PoolManager is IPoolManager, UUPSUpgradeable, AccessManagedUpgradeable,
 
     function _frames() private view returns (FrameConfig memory) {
         return FrameConfig(GENESIS_TIME, SECONDS_PER_SLOT, SLOTS_PER_FRAME);
-    }
-
-    function _nonZero(bytes32 name, address account) private pure returns (address) {
-        if (account == address(0)) revert ZeroAddress(name);
-        return account;
-    }
-
-    function _checkBounds(bytes32 name, uint256 value, uint256 lowest, uint256 highest) private pure {
-        if (value < lowest || value > highest) revert InvalidParameter(name, value, lowest, highest);
     }
 
     function _storage() private pure returns (PoolStorage storage $) {

@@ -2,8 +2,9 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Rate} from "../interfaces/IPoolETH.sol";
-import {IPoolManager} from "../interfaces/IPoolManager.sol";
+import {Figures, IPoolManager, PendingLoss} from "../interfaces/IPoolManager.sol";
 import {RewardStream} from "./RewardStream.sol";
 import {ShareMath} from "./ShareMath.sol";
 
@@ -12,6 +13,7 @@ import {ShareMath} from "./ShareMath.sol";
 /// pay what is owed. docs/accounting.md explains every step.
 library Settlement {
     using RewardStream for RewardStream.Stream;
+    using SafeCast for uint256;
 
     struct Ledger {
         uint96 swept; // ever, from the WithdrawalVault
@@ -53,6 +55,31 @@ library Settlement {
     }
 
     uint256 private constant BPS = 10_000;
+
+    /// @notice A report as it is judged, now or once governance has decided; reverts on figures that no chain can produce.
+    /// @param swept wei ever swept from the WithdrawalVault, which holds `held` wei more
+    function take(
+        Figures calldata figures,
+        uint256 swept,
+        uint256 held,
+        uint256 depositedAtRef,
+        uint256 time
+    ) internal pure returns (PendingLoss memory) {
+        (uint256 balance, uint256 withdrawn) = (figures.clBalance, figures.withdrawnAtRef);
+        if (balance > type(uint88).max) revert IPoolManager.FigureTooLarge("clBalance", balance);
+        if (withdrawn < swept) revert IPoolManager.WithdrawnDecreased(withdrawn, swept);
+        if (withdrawn - swept > held) revert IPoolManager.WithdrawalsNotInVault(withdrawn - swept, held);
+        return
+            PendingLoss({
+                frame: figures.frame.toUint64(),
+                refSlot: figures.refSlot.toUint64(),
+                value: uint96(Math.saturatingSub(balance, figures.openPenalties)),
+                withdrawnAtRef: withdrawn.toUint96(),
+                depositedAtRef: uint96(depositedAtRef),
+                reportedAt: uint64(time),
+                loss: 0
+            });
+    }
 
     /// @notice Step 1: the fee that has unlocked becomes owed, losses are forgotten as far as they were paid back, and only what is
     /// still locked, what waited with it, is left to stream. The total does not change by it.

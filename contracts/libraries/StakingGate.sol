@@ -22,6 +22,13 @@ library StakingGate {
         return Math.saturatingSub(gate.bucket, (dailyLimit * (time - gate.bucketAt)) / 1 days);
     }
 
+    /// @notice Under a new limit, what was used refills at the old pace up to now, and at the new one from now on.
+    function renewed(Gate memory gate, uint256 oldDailyLimit, uint256 time) internal pure returns (Gate memory) {
+        gate.bucket = uint88(level(gate, oldDailyLimit, time));
+        gate.bucketAt = uint32(time);
+        return gate;
+    }
+
     /// @notice Most wei that one stake may bring to a pool of `totalEther`.
     function room(
         Gate memory gate,
