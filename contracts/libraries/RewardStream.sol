@@ -7,7 +7,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 /// @notice The linear release of a gain. A report locks a gross amount; from then until the stream's end it unlocks evenly, a fee on
 /// it alongside. A gain beyond what the yearly limit lets through in ten years waits, locked, for the next report, unless it pays back
 /// losses. What holders get each second is a whole number of 10,000 wei, so that it fits the token's slot; what does not divide
-/// ("dust") stays locked until the next report.
+/// ("dust") stays locked until the next report, and a gain of less than that a second waits whole: no fee is worth its payment then.
 ///
 /// At every moment `locked + fee unlocked + net unlocked + waiting = gross`, without a wei of difference.
 library RewardStream {
@@ -88,6 +88,7 @@ library RewardStream {
         uint256 free = Math.min(gross, uncovered);
         uint256 fee = ((gross - free) * feeBps) / BPS;
         streamRate = (gross - fee) / (duration * UNIT);
+        if (streamRate == 0) return (stream, 0, waiting + gross);
         uint256 dust = gross - fee - netLocked(streamRate, duration);
         // gross is below 2^88; dust is less than 10,000 wei for each of at most 10 years' seconds
         stream = Stream(uint88(fee), uint88(free), uint32(duration), uint48(dust));

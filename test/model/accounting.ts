@@ -542,6 +542,10 @@ export class AccountingModel {
     const feeWei = ((grossWei - freeWei) * feeBps) / BPS;
     const netWei = grossWei - feeWei;
     const netPerSecondWei = netWei / durationSeconds - ((netWei / durationSeconds) % WEI_PER_RATE_UNIT);
+    if (netPerSecondWei === 0n) {
+      this.waitingWei = lockedWei;
+      return;
+    }
     this.stream = { startedAt: this.now, durationSeconds, grossWei, feeWei, freeWei, netPerSecondWei };
   }
 

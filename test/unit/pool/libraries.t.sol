@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {FrameCounter} from "../../../contracts/libraries/FrameCounter.sol";
 import {RewardStream} from "../../../contracts/libraries/RewardStream.sol";
 import {ShareMath} from "../../../contracts/libraries/ShareMath.sol";
@@ -87,6 +88,13 @@ contract RewardStreamTest {
         (, , uint256 waiting) = _open(t);
         if (waiting == 0) return;
         uint256 streams = t.gross - waiting;
+        if (streams == 0) {
+            // nothing may, or less than a unit a second
+            uint256 allowed = (uint256(t.rateBps) * t.totalEther * 10) / 10_000;
+            uint256 most = Math.min(t.gross, Math.max(allowed, t.uncovered));
+            require(most * (10_000 - t.feeBps) <= RewardStream.LONGEST * RewardStream.UNIT * 10_000, "a unit a second");
+            return;
+        }
         require(streams >= t.uncovered, "losses");
         require((streams + 1) * 10_000 > uint256(t.rateBps) * t.totalEther * 10, "ten years of the yearly rate");
     }
@@ -120,6 +128,13 @@ contract RewardStreamTest {
         (none, streamRate, waiting) = RewardStream.open(7, 0, 0, 1, 5_000, 100);
         require(streamRate == 0 && none.locked(0, 0) == 0 && none.feeUnlocked(0) == 0 && none.duration == 0);
         require(waiting == 7);
+        // so does what gives holders less than a unit a second, without a fee
+        uint256 least = RewardStream.UNIT * 1 days;
+        (none, streamRate, waiting) = RewardStream.open(least - 1, 0, 1e24, 1 days, 5_000, 0);
+        require(streamRate == 0 && none.locked(0, 0) == 0 && none.feeUnlocked(0) == 0 && none.duration == 0);
+        require(waiting == least - 1);
+        (none, streamRate, waiting) = RewardStream.open(least, 0, 1e24, 1 days, 5_000, 0);
+        require(streamRate == 1 && none.duration == 1 days && waiting == 0);
         require(RewardStream.remaining(secondsLeft, uint256(secondsLeft) + 1) == 0);
         require(RewardStream.remaining(uint256(secondsLeft) + 7, secondsLeft) == 7);
     }
