@@ -352,7 +352,7 @@ describe("ValidatorExits", () => {
       await on.helpers.setStorageAt(
         registry.target as string,
         toBeHex(REGISTRY_LAYOUT, 32),
-        toBeHex(counts | (250n << 224n), 32),
+        toBeHex(counts | (250n << 96n), 32),
       );
       const firstWord = keccak256(concat([toBeHex(0, 32), toBeHex(slotOf("ValidatorExits") + 1n, 32)]));
       await on.helpers.setStorageAt(exits.target as string, firstWord, toBeHex(2n ** 250n - 1n, 32));

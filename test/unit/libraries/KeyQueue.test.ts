@@ -2,13 +2,19 @@ import { expect } from "chai";
 import { keccak256 } from "ethers";
 import { network } from "hardhat";
 import { maxKeysPerPublish } from "../../../oracle/keys/prepare.js";
-import { type LibrariesHarness, LibrariesHarness__factory } from "../../../types/ethers-contracts/index.js";
+import {
+  IValidatorRegistry__factory,
+  type LibrariesHarness,
+  LibrariesHarness__factory,
+} from "../../../types/ethers-contracts/index.js";
 import { chainOf, dataOf, entriesOf, itemsOf } from "../registry/support.js";
 
 const EMPTY = `0x${"00".repeat(26)}`;
 
 describe("KeyQueue", () => {
   let library: LibrariesHarness;
+  // the library reverts with the registry's errors
+  const registryErrors = { interface: IValidatorRegistry__factory.createInterface() };
   before(async () => {
     const { ethers } = await network.create("osaka");
     const [deployer] = await ethers.getSigners();
@@ -32,6 +38,33 @@ describe("KeyQueue", () => {
         const some = entries.slice(0, count);
         const head = await library.chainOfData(3, 17, dataOf(some), stride);
         expect(head).to.equal(chainOf(3n, 17n, some));
+      }
+    });
+  }
+
+  for (const [operators, stride, most] of [
+    [4, 1456, 80],
+    [7, 2368, 40],
+    [10, 3280, 30],
+    [13, 4192, 20],
+  ] as const) {
+    it(`reads published data of whole validators, up to the limit, for ${operators} operators`, async () => {
+      const entries = entriesOf("read", most + 1, operators);
+      for (const count of [1, 2, most]) {
+        const some = entries.slice(0, count);
+        expect([...(await library.read(3, 17, dataOf(some), operators))]).to.deep.equal([
+          BigInt(count),
+          chainOf(3n, 17n, some),
+        ]);
+      }
+      await expect(library.read(3, 17, dataOf(entries), operators))
+        .to.be.revertedWithCustomError(registryErrors, "TooManyValidators")
+        .withArgs(most + 1, most);
+      const one = dataOf(entries.slice(0, 1));
+      for (const data of ["0x", one.slice(0, -2), `${one}00`]) {
+        await expect(library.read(3, 17, data, operators))
+          .to.be.revertedWithCustomError(registryErrors, "InvalidDataLength")
+          .withArgs(data.length / 2 - 1, stride);
       }
     });
   }
