@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { loadConfig, type Config } from "./config.js";
 import { PoolError } from "./errors.js";
 import { createLogger } from "./ops/logging.js";
@@ -7,6 +7,11 @@ import { createLogger } from "./ops/logging.js";
 interface RunOptions {
   readonly config?: string;
   readonly dryRun?: boolean;
+}
+
+interface QueueOptions extends RunOptions {
+  readonly request?: number;
+  readonly json?: boolean;
 }
 
 function configure({ config, dryRun }: RunOptions): Config {
@@ -38,6 +43,19 @@ async function check(options: RunOptions): Promise<void> {
   if (results.some(({ ok }) => !ok)) process.exitCode = 1;
 }
 
+async function queue(options: QueueOptions): Promise<void> {
+  const config = configure(options);
+  const { readQueue } = await import("./queue/read.js");
+  const { printQueue, queueJson } = await import("./queue/print.js");
+  const view = await readQueue(config, options.request ?? null, createLogger("silent"));
+  console.log(options.json === true ? queueJson(view) : printQueue(view).join("\n"));
+}
+
+function requestId(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It is the number of a request, from 1.");
+}
+
 const program = new Command("pooleth").description("The services of a poolETH pool: oracle, guardian, keeper");
 const withConfig = (name: string, description: string): Command =>
   program
@@ -53,6 +71,13 @@ withConfig("run", "run the configured roles until stopped")
   .option("--no-dry-run", "a keeper sends")
   .action(run);
 withConfig("check", "check keys, roles, endpoints and versions before a first run").action(check);
+withConfig(
+  "queue",
+  "what waits to be withdrawn, what is there to pay it, and what comes back from the beacon chain when",
+)
+  .option("-r, --request <id>", "also when this request will probably be paid", requestId)
+  .option("--json", "for programs: amounts in wei, times in seconds")
+  .action(queue);
 
 try {
   await program.parseAsync();

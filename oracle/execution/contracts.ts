@@ -9,6 +9,7 @@ import {
   ISSVNetworkViews__factory,
   IValidatorExits__factory,
   IValidatorRegistry__factory,
+  IWithdrawalQueue__factory,
   IWithdrawalVault__factory,
   SignerQuorum__factory,
   type IDepositContract,
@@ -20,6 +21,7 @@ import {
   type ISSVNetworkViews,
   type IValidatorExits,
   type IValidatorRegistry,
+  type IWithdrawalQueue,
 } from "../../types/ethers-contracts/index.js";
 import type { FrameConfig } from "../clock.js";
 import { ConfigError } from "../ops/errors.js";
@@ -32,6 +34,7 @@ export interface PoolContracts {
   readonly reportOracle: IReportOracle;
   readonly guardians: IGuardians;
   readonly reserve: IOperationsReserve;
+  readonly withdrawalQueue: IWithdrawalQueue;
   readonly ssvNetwork: ISSVNetwork;
   readonly ssvViews: ISSVNetworkViews;
   readonly depositContract: IDepositContract;
@@ -42,6 +45,8 @@ export interface PoolContracts {
     readonly reportOracle: string;
     readonly guardians: string;
     readonly withdrawalVault: string;
+    readonly rewardsVault: string;
+    readonly withdrawalQueue: string;
     readonly reserve: string;
     readonly ssvNetwork: string;
     readonly depositContract: string;
@@ -82,6 +87,7 @@ async function readPool(poolManagerAddress: string, runner: ContractRunner): Pro
     reportOracle: IReportOracle__factory.connect(parts.reportOracle, runner),
     guardians: IGuardians__factory.connect(parts.guardians, runner),
     reserve: IOperationsReserve__factory.connect(parts.reserve, runner),
+    withdrawalQueue: IWithdrawalQueue__factory.connect(parts.withdrawalQueue, runner),
     ssvNetwork: ISSVNetwork__factory.connect(externals.ssvNetwork, runner),
     ssvViews: ISSVNetworkViews__factory.connect(externals.ssvViews, runner),
     depositContract: IDepositContract__factory.connect(externals.depositContract, runner),
@@ -92,6 +98,8 @@ async function readPool(poolManagerAddress: string, runner: ContractRunner): Pro
       reportOracle: parts.reportOracle,
       guardians: parts.guardians,
       withdrawalVault: parts.withdrawalVault,
+      rewardsVault: parts.rewardsVault,
+      withdrawalQueue: parts.withdrawalQueue,
       reserve: parts.reserve,
       ssvNetwork: externals.ssvNetwork,
       depositContract: externals.depositContract,

@@ -2,7 +2,7 @@ import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { BeaconClient } from "../beacon/client.js";
 import { StateError, VerificationError } from "../beacon/errors.js";
 import { readVerifiedState, type VerifiedState } from "../beacon/readVerified.js";
-import type { Genesis } from "../beacon/schemas.js";
+import type { ExitRules, Genesis } from "../beacon/schemas.js";
 import type { FrameConfig } from "../clock.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
@@ -41,6 +41,10 @@ export class BeaconNodes {
   /** Fork version that deposits are signed for. */
   genesis(): Promise<Genesis> {
     return this.#ask(async (client) => this.#genesis ?? client.genesis());
+  }
+
+  exitRules(): Promise<ExitRules> {
+    return this.#ask((client) => client.exitRules());
   }
 
   /** Asks for a state again only for keys that it was not read for, however often whoever needs it has to begin anew. */
