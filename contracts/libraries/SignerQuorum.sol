@@ -82,7 +82,8 @@ library SignerQuorum {
 
     /// @notice Reverts unless a quorum of current signers signed `digest`.
     function check(Set storage set, bytes32 digest, bytes[] calldata signatures) internal view {
-        if (signatures.length < set.quorum || set.quorum == 0) revert QuorumNotReached(signatures.length, set.quorum);
+        uint256 quorum = set.quorum;
+        if (signatures.length < quorum || quorum == 0) revert QuorumNotReached(signatures.length, quorum);
         address last;
         for (uint256 i; i < signatures.length; ++i) {
             address signer = recover(set, digest, signatures[i], i);
