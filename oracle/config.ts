@@ -11,6 +11,8 @@ export type Role = (typeof ROLES)[number];
 const PREFIX = "POOLETH_";
 /** 30 days of 12 second blocks. */
 const MIN_RUNWAY_BLOCKS = 216_000;
+/** 0.001 ETH. EIP-7002 asks for 1 wei, unless many requests wait. */
+const MAX_EXIT_FEE_WEI = 10 ** 15;
 
 const url = z.url({ protocol: /^https?$/, error: "must be a URL that begins with http:// or https://" });
 const address = z
@@ -18,6 +20,8 @@ const address = z
   .refine((text) => isAddress(text), "must be an Ethereum address (0x and 40 hex digits, with a valid checksum)")
   .transform((text) => getAddress(text));
 const natural = z.int().min(0);
+const WEI = "must be an amount in wei: a whole number, in quotes if it is long";
+const wei = z.union([z.int(WEI).min(0, WEI), z.string().regex(/^\d+$/, WEI)], WEI).transform(BigInt);
 
 /** A signing key is named, never written, in the configuration. */
 const keySource = z.union(
@@ -63,11 +67,17 @@ const schema = z
         minRunwayBlocks: natural.default(MIN_RUNWAY_BLOCKS),
       })
       .prefault({}),
+    exits: z
+      .strictObject({
+        /** Most that a keeper pays to force one exit (EIP-7002), besides gas. */
+        maxFeeWei: wei.prefault(MAX_EXIT_FEE_WEI),
+      })
+      .prefault({}),
     ssv: z
       .strictObject({
         /** Versions of SSV Network whose rules this program knows. */
         versions: z.array(z.string().min(1)).min(1).default(["v2.0.0"]),
-        /** Block up to which SSV Network's upgrades were reviewed; after a later one nothing is registered or approved. */
+        /** Block up to which SSV Network's upgrades were reviewed; after a later one nothing is registered, removed or approved. */
         reviewedBlock: natural.optional(),
       })
       .prefault({}),
@@ -113,6 +123,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [path: string, read: (text: 
   LOGS_FROM_BLOCK: ["logsFromBlock", number],
   PRESET: ["preset", same],
   MIN_RUNWAY_BLOCKS: ["guardian.minRunwayBlocks", number],
+  MAX_EXIT_FEE_WEI: ["exits.maxFeeWei", same],
   SSV_VERSIONS: ["ssv.versions", list],
   SSV_REVIEWED_BLOCK: ["ssv.reviewedBlock", number],
   ORACLE_KEY_FILE: ["keys.oracle.file", same],

@@ -22,6 +22,7 @@ import {
   type IValidatorExits,
   type IValidatorRegistry,
   type IWithdrawalQueue,
+  type IWithdrawalVault,
 } from "../../types/ethers-contracts/index.js";
 import type { FrameConfig } from "../clock.js";
 import { ConfigError } from "../ops/errors.js";
@@ -33,6 +34,7 @@ export interface PoolContracts {
   readonly validatorExits: IValidatorExits;
   readonly reportOracle: IReportOracle;
   readonly guardians: IGuardians;
+  readonly withdrawalVault: IWithdrawalVault;
   readonly reserve: IOperationsReserve;
   readonly withdrawalQueue: IWithdrawalQueue;
   readonly ssvNetwork: ISSVNetwork;
@@ -86,6 +88,7 @@ async function readPool(poolManagerAddress: string, runner: ContractRunner): Pro
     validatorExits: IValidatorExits__factory.connect(validatorExits, runner),
     reportOracle: IReportOracle__factory.connect(parts.reportOracle, runner),
     guardians: IGuardians__factory.connect(parts.guardians, runner),
+    withdrawalVault: IWithdrawalVault__factory.connect(parts.withdrawalVault, runner),
     reserve: IOperationsReserve__factory.connect(parts.reserve, runner),
     withdrawalQueue: IWithdrawalQueue__factory.connect(parts.withdrawalQueue, runner),
     ssvNetwork: ISSVNetwork__factory.connect(externals.ssvNetwork, runner),

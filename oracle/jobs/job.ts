@@ -1,6 +1,15 @@
 import type { ContractTransaction } from "ethers";
 
-export type JobName = "submit-report" | "request-exits" | "vet" | "deposit" | "top-up" | "sync-fees" | "register";
+export type JobName =
+  | "submit-report"
+  | "force-exits"
+  | "request-exits"
+  | "vet"
+  | "deposit"
+  | "top-up"
+  | "sync-fees"
+  | "register"
+  | "remove";
 
 /** One transaction that is due. */
 export interface Action {

@@ -61,7 +61,7 @@ export function planRepeats({ registry, needed, headNumber, slotsPerFrame }: Rep
 }
 
 /** How many validators there are that may still be asked for. */
-function askable(registry: RegistryView): number {
+export function askable(registry: RegistryView): number {
   return waiting(registry).filter((validator) => !isLeaving(validator)).length;
 }
 

@@ -8,6 +8,8 @@ export interface TopUpSnapshot {
   readonly cluster: ClusterView;
   readonly snapshot: Cluster;
   readonly funds: ClusterFunds;
+  /** how many of its validators are only there to be removed */
+  readonly removable: number;
   /** the reserve's marks */
   readonly lowBlocks: bigint;
   readonly targetBlocks: bigint;
@@ -22,10 +24,10 @@ export interface TopUpPlan {
   readonly missingWei: bigint;
 }
 
-/** A cluster whose runway fell below the reserve's low mark, while the reserve has anything. */
+/** A cluster whose runway fell below the reserve's low mark, while the reserve has anything and one of its validators is not to be removed. */
 export function planTopUp(situation: TopUpSnapshot): TopUpPlan | null {
-  const { cluster, snapshot, funds, lowBlocks, targetBlocks, reserveWei } = situation;
-  if (snapshot.validatorCount === 0n || funds.isLiquidated || reserveWei === 0n) return null;
+  const { cluster, snapshot, funds, removable, lowBlocks, targetBlocks, reserveWei } = situation;
+  if (snapshot.validatorCount <= BigInt(removable) || funds.isLiquidated || reserveWei === 0n) return null;
   const runway = runwayBlocks(funds);
   if (runway === null || runway >= lowBlocks) return null;
   const missingWei = collateralWei(funds) + funds.burnWeiPerBlock * targetBlocks - funds.balanceWei;

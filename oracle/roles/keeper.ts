@@ -6,7 +6,7 @@ import type { RegistryView, ValidatorView } from "../execution/registryView.js";
 import { depositAction, planDeposit } from "../jobs/deposit.js";
 import type { Action } from "../jobs/job.js";
 import { planRegister, registerAction } from "../jobs/register.js";
-import { planRepeats, planRequestExits, requestExitsAction } from "../jobs/requestExits.js";
+import { planRemovals, removable, removeAction } from "../jobs/remove.js";
 import { Sender } from "../jobs/sender.js";
 import { planReport, reportAction } from "../jobs/submitReport.js";
 import { planSyncFees, syncFeesAction, type SyncFeesPlan } from "../jobs/syncFees.js";
@@ -19,6 +19,7 @@ import type { SigningDomains } from "../signatures/messages.js";
 import { disagreements, type SignatureStore } from "../signatures/store.js";
 import { runwayBlocks, type Cluster } from "../ssv/cluster.js";
 import { ssvCodeOf, unknownCode } from "../ssv/code.js";
+import { exitActions } from "./exits.js";
 
 export interface KeeperParts {
   readonly chain: ChainReader;
@@ -79,13 +80,16 @@ export class KeeperRole {
     this.#count(view.registry);
     if (!(await this.#sender.openRound(head))) return;
     const failures: unknown[] = [];
-    // what cannot be planned, say because SSV's views fail, must not hold up a report or an exit
-    for (const due of [this.#reports, this.#exits, this.#vettings, this.#deposits, this.#upkeep]) {
-      try {
-        for (const action of await due.call(this, view)) await this.#sender.send(action);
-      } catch (error) {
+    const attempt = async <T>(what: () => Promise<T>): Promise<T | null> =>
+      what().catch((error: unknown) => {
         failures.push(error);
-      }
+        return null;
+      });
+    // what cannot be planned, say because SSV's views fail, or cannot be sent must not hold up anything else; before them, because
+    // of the one write to a cluster, only what runs out goes before removals
+    for (const due of [this.#reports, this.#exits, this.#vettings, this.#deposits, this.#upkeep, this.#removals]) {
+      const actions = await attempt(() => due.call(this, view));
+      for (const action of actions ?? []) await attempt(() => this.#sender.send(action));
     }
     if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join(" "));
     if (failures.length === 1) throw failures[0];
@@ -125,20 +129,8 @@ export class KeeperRole {
     return plan === null ? [] : [await reportAction(plan, chain.contracts)];
   }
 
-  async #exits({ head, registry }: ChainView): Promise<Action[]> {
-    const { chain, metrics } = this.#parts;
-    const { validatorExits, frames } = chain.contracts;
-    const demand = await validatorExits.demand({ blockTag: head.hash });
-    const [needed, due] = [Number(demand.needed), Number(demand.due)];
-    metrics.exitDemand.set({ part: "needed" }, needed);
-    metrics.exitDemand.set({ part: "confirmed" }, Number(demand.confirmed));
-    metrics.exitDemand.set({ part: "underway" }, Number(demand.underway));
-    metrics.exitDemand.set({ part: "due" }, due);
-    const next = planRequestExits(registry, due);
-    const slotsPerFrame = Number(frames.slotsPerFrame);
-    const repeats = planRepeats({ registry, needed, headNumber: head.number, slotsPerFrame });
-    const requests = next === null ? repeats : [next, ...repeats];
-    return Promise.all(requests.map((plan) => requestExitsAction(plan, chain.contracts)));
+  async #exits(view: ChainView): Promise<Action[]> {
+    return exitActions(this.#parts, view, this.#once.bind(this));
   }
 
   async #vettings({ head, registry }: ChainView): Promise<Action[]> {
@@ -177,19 +169,13 @@ export class KeeperRole {
     topUps: readonly TopUpPlan[],
     feeSyncs: readonly SyncFeesPlan[],
   ): Promise<Action[]> {
-    const { chain, config, logger } = this.#parts;
-    const { registry, reserve, ssvViews } = chain.contracts;
+    const { chain, logger } = this.#parts;
+    const { registry, reserve } = chain.contracts;
     const at = { blockTag: view.head.hash };
     const [next, reserveWei] = await Promise.all([registry.nextRegistration(at), reserve.balance(at)]);
     const cluster = view.registry.clusters.get(Number(next.cluster));
     if (next.count === 0n || cluster === undefined) return [];
-    const unknown = unknownCode(ssvCodeOf(view.events, await ssvViews.getVersion(at)), config.ssv);
-    if (unknown !== null) {
-      this.#once(unknown, () => {
-        logger.error(`registering nothing: ${unknown}`);
-      });
-      return [];
-    }
+    if (!(await this.#isSSVKnown(view))) return [];
     const synced = feeSyncs.find((plan) => plan.cluster === cluster.cluster);
     const burnWei = synced?.burnPerValidatorWei ?? (await registry.cluster(next.cluster, at)).burnPerValidator;
     const plan = planRegister({
@@ -209,6 +195,31 @@ export class KeeperRole {
     }
     const snapshot = await this.#snapshot(view, cluster.cluster);
     return snapshot === null ? [] : [await registerAction(plan, snapshot, chain.contracts)];
+  }
+
+  /** Last of all, as it saves fees and nothing else: where another write to the cluster is due, in the next round. */
+  async #removals(view: ChainView): Promise<Action[]> {
+    const plans = planRemovals(view.registry);
+    if (plans.length === 0 || !(await this.#isSSVKnown(view))) return [];
+    const actions = await Promise.all(
+      plans.map(async (plan) => {
+        const snapshot = await this.#snapshot(view, plan.cluster);
+        return snapshot === null ? [] : [await removeAction(plan, snapshot, this.#parts.chain.contracts)];
+      }),
+    );
+    return actions.flat();
+  }
+
+  /** Whether SSV Network runs code that this program knows; if not, which is told once, validators neither enter nor leave it. */
+  async #isSSVKnown({ head, events }: ChainView): Promise<boolean> {
+    const { chain, config, logger } = this.#parts;
+    const version = await chain.contracts.ssvViews.getVersion({ blockTag: head.hash });
+    const unknown = unknownCode(ssvCodeOf(events, version), config.ssv);
+    if (unknown === null) return true;
+    this.#once(unknown, () => {
+      logger.error(`registering and removing nothing: ${unknown}`);
+    });
+    return false;
   }
 
   async #feeSyncs({ head, registry: { clusters } }: ChainView): Promise<SyncFeesPlan[]> {
@@ -253,7 +264,8 @@ export class KeeperRole {
       }
       const runway = runwayBlocks(funds);
       if (runway !== null) metrics.clusterRunway.set({ cluster: cluster.cluster }, Number(runway));
-      const plan = planTopUp({ cluster, snapshot, funds, lowBlocks, targetBlocks, reserveWei });
+      const idle = removable(view.registry, cluster.cluster).length;
+      const plan = planTopUp({ cluster, snapshot, funds, removable: idle, lowBlocks, targetBlocks, reserveWei });
       if (plan !== null) plans.push(plan);
     }
     return plans;

@@ -49,6 +49,7 @@ describe("configuration", () => {
     expect(config.dryRun).to.equal(true);
     expect(config.preset).to.equal("mainnet");
     expect(config.guardian.minRunwayBlocks).to.equal(216_000);
+    expect(config.exits).to.deep.equal({ maxFeeWei: 10n ** 15n });
     expect(config.ssv).to.deep.equal({ versions: ["v2.0.0"] });
     expect(config.listen).to.deep.equal({ host: "127.0.0.1", port: 9_600 });
   });
@@ -69,6 +70,8 @@ describe("configuration", () => {
     ["logLevel", { ...valid(), logLevel: "loud" }, "expected one of"],
     ["pollSeconds", valid({ pollSeconds: 0 }), ">0"],
     ["preset", { ...valid(), preset: "gnosis" }, "expected one of"],
+    ["exits.maxFeeWei", valid({ exits: { maxFeeWei: "0.001" } }), "must be an amount in wei"],
+    ["exits.maxFeeWei", valid({ exits: { maxFeeWei: 0.5 } }), "must be an amount in wei"],
     ["ssv.versions", valid({ ssv: { versions: [] } }), ">=1 items"],
     ["colour", { ...valid(), colour: "green" }, "is not a field of the configuration"],
     ["guardian.colour", { ...valid(), guardian: { colour: "green" } }, "is not a field of the configuration"],
@@ -104,6 +107,7 @@ describe("configuration", () => {
       POOLETH_ORACLE_KEY: "secret",
       POOLETH_KEEPER_KEY_FILE: "/keys/keeper",
       POOLETH_SSV_REVIEWED_BLOCK: "12",
+      POOLETH_MAX_EXIT_FEE_WEI: "10000000000000000000",
     });
     expect(config.chainId).to.equal(560_048);
     expect(config.dryRun).to.equal(false);
@@ -111,6 +115,7 @@ describe("configuration", () => {
     expect(config.executionUrls).to.deep.equal(["http://a:1", "http://b:2"]);
     expect(config.keys).to.deep.equal({ oracle: { env: "POOLETH_ORACLE_KEY" }, keeper: { file: "/keys/keeper" } });
     expect(config.ssv.reviewedBlock).to.equal(12);
+    expect(config.exits.maxFeeWei).to.equal(10n ** 19n);
   });
 
   it("reads everything from the environment when there is no file", () => {

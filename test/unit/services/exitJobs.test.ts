@@ -1,4 +1,6 @@
 import { expect } from "chai";
+import { shareExits, type ForceExitsSnapshot } from "../../../oracle/jobs/forceExits.js";
+import { planRemovals, removable } from "../../../oracle/jobs/remove.js";
 import { planRepeats, planRequestExits, type RequestExitsPlan } from "../../../oracle/jobs/requestExits.js";
 import type { ExitView, RegistryView, ValidatorView } from "../../../oracle/execution/registryView.js";
 import { REGISTRY } from "./messagesSupport.js";
@@ -31,7 +33,7 @@ function pool(clusters: readonly number[], changes: Record<number, Change> = {},
   };
 }
 
-const shown = (plan: RequestExitsPlan | null) =>
+const shown = (plan: Pick<RequestExitsPlan, "cluster" | "validators"> | null) =>
   plan === null ? null : [plan.cluster, plan.validators.map(({ id }) => id)];
 
 describe("exits that are due", () => {
@@ -122,6 +124,71 @@ describe("exits that are due", () => {
       const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [i + 1, asked(50)]));
       const [plan] = planRepeats({ ...base, registry: pool(Array<number>(40).fill(1), many), needed: 40 });
       expect(plan!.validators).to.have.length(32);
+    });
+  });
+
+  describe("force-exits", () => {
+    const all = [...pool(Array<number>(40).fill(1)).validators.values()];
+    const base: ForceExitsSnapshot = {
+      due: 5,
+      forceable: { never: all.slice(0, 3), inVain: [] },
+      askable: 9,
+      feeWei: 1n,
+      maxFeeWei: 1_000n,
+    };
+    const share = (changes: Partial<ForceExitsSnapshot>) => {
+      const { force, toAsk } = shareExits({ ...base, ...changes });
+      return [force?.validators.map(({ id }) => id) ?? [], toAsk];
+    };
+
+    it("before others are asked for, who get what is left of those due", () => {
+      expect(share({})).to.deep.equal([[1, 2, 3], 2]);
+      expect(share({ due: 2 })).to.deep.equal([[1, 2], 0]);
+      expect(share({ due: 0 })).to.deep.equal([[], 0]);
+      expect(share({ forceable: { never: [], inVain: [] } })).to.deep.equal([[], 5]);
+    });
+    it("again only what others cannot cover: who can never exit must not stand in their way", () => {
+      const forceable = { never: all.slice(0, 1), inVain: all.slice(1, 4) };
+      expect(share({ forceable })).to.deep.equal([[1], 4]);
+      expect(share({ forceable, askable: 2 })).to.deep.equal([[1, 2, 3], 4]);
+      expect(share({ forceable, askable: 0 })).to.deep.equal([[1, 2, 3, 4], 4]);
+    });
+    it("no more of one transaction than 16; the rest keeps its share", () => {
+      const [ids, toAsk] = share({ forceable: { never: all, inVain: [] }, due: 30 });
+      expect(ids).to.deep.equal(Array.from({ length: 16 }, (_, i) => i + 1));
+      expect(toAsk).to.equal(0);
+    });
+    it("with room for a fee that rises, up to the limit", () => {
+      expect(shareExits(base).force!.maxFeeWei).to.equal(3n);
+      expect(shareExits({ ...base, feeWei: 500n }).force!.maxFeeWei).to.equal(1_000n);
+      expect(shareExits({ ...base, feeWei: 1_000n }).force!.maxFeeWei).to.equal(1_000n);
+    });
+    it("not above the limit, nor when the fee is not known: others are asked for instead", () => {
+      expect(share({ feeWei: 1_001n })).to.deep.equal([[], 5]);
+      expect(share({ feeWei: null })).to.deep.equal([[], 5]);
+    });
+  });
+
+  describe("remove", () => {
+    const EXITED = { exit: { exited: true } };
+
+    it("what a report has seen exited, and what was discarded, of each cluster", () => {
+      const discarded = { status: "discarded" as const, depositOrder: null, clusterOrder: null };
+      const registry = pool([1, 2, 1, 2, 2, 1], { 1: EXITED, 3: EXITING, 4: discarded, 5: EXITED, 6: asked(5) });
+      expect(planRemovals(registry).map(shown)).to.deep.equal([
+        [1, [1]],
+        [2, [4, 5]],
+      ]);
+      expect(removable(registry, 2)).to.have.length(2);
+    });
+    it("once", () => {
+      expect(planRemovals(pool([1, 1], { 1: { ...EXITED, removed: true } }))).to.deep.equal([]);
+    });
+    it("no more of one transaction than 50", () => {
+      const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [i + 1, EXITED]));
+      const registry = pool(Array<number>(60).fill(1), many);
+      expect(planRemovals(registry)[0]!.validators).to.have.length(50);
+      expect(removable(registry, 1)).to.have.length(60);
     });
   });
 });

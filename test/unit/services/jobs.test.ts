@@ -214,6 +214,7 @@ describe("what is due", () => {
         liquidationThresholdBlocks: 100n,
         minimumCollateralWei: 0n,
       },
+      removable: 0,
       lowBlocks: 901n,
       targetBlocks: 2_000n,
       reserveWei: 5n,
@@ -230,6 +231,10 @@ describe("what is due", () => {
       expect(planTopUp({ ...base, funds: { ...base.funds, isLiquidated: true } })).to.equal(null);
       expect(planTopUp({ ...base, funds: { ...base.funds, burnWeiPerBlock: 0n } })).to.equal(null);
       expect(planTopUp({ ...base, reserveWei: 0n })).to.equal(null);
+    });
+    it("not for validators that are only there to be removed", () => {
+      expect(planTopUp({ ...base, removable: 1 })).not.to.equal(null);
+      expect(planTopUp({ ...base, removable: 2 })).to.equal(null);
     });
     it("comes before registrations, which get what is left, also when it is too little for the cluster that needs it", () => {
       const topUp = planTopUp(base)!;
