@@ -48,6 +48,11 @@ export function expectedPayment(question: PaymentQuestion, frames: FrameConfig):
   return { frame, timestamp: Math.max(reportTime(frames, frame), head.timestamp) };
 }
 
+/** Of the frames that are complete, only the latest can be reported; once it was, the running one is next. */
+export function frameOfNextReport(frames: FrameConfig, timestamp: number, lastReported: number): number {
+  return Math.max(frameAt(frames, timestamp) - 1, lastReported + 1);
+}
+
 /** Frame in which a request made at some time counts. */
 export function frameOfRequest(frames: FrameConfig, timestamp: number, cutoffMargin: number): number {
   return frameAt(frames, timestamp + cutoffMargin);

@@ -17,7 +17,7 @@ import { BeaconNodes } from "../roles/beaconNodes.js";
 import { referenceBlock } from "../roles/reference.js";
 import { QueueError } from "./errors.js";
 import { arrivalOf, onTheWay, type OnTheWay } from "./onTheWay.js";
-import { cutoffSlot, expectedPayment, frameOfRequest, type Arrival } from "./payment.js";
+import { cutoffSlot, expectedPayment, frameOfNextReport, frameOfRequest, type Arrival } from "./payment.js";
 import type { QueueView, RequestView } from "./view.js";
 
 /** Everything of the queue at the head, and at the beacon block before it; nothing is written or sent. */
@@ -164,8 +164,7 @@ async function readTiming({ provider, contracts }: ChainReader, head: Head): Pro
   const at = { blockTag: head.hash };
   const [lastFrame, margin] = await Promise.all([reportOracle.lastFrame(at), withdrawalQueue.cutoffMargin(at)]);
   const cutoffMargin = Number(margin);
-  // of the frames that are complete, only the latest can be reported
-  const nextFrame = Math.max(frameAt(frames, head.timestamp) - 1, Number(lastFrame) + 1);
+  const nextFrame = frameOfNextReport(frames, head.timestamp, Number(lastFrame));
   const cutoff = cutoffSlot(frames, nextFrame, cutoffMargin);
   if (timeOfSlot(frames, cutoff) > head.timestamp) return { nextFrame, cutoffMargin, late: [] };
   const before = await referenceBlock(provider, frames, cutoff - 1, head);

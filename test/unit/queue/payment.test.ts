@@ -1,7 +1,13 @@
 import { expect } from "chai";
 import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { timeOfSlot, type FrameConfig } from "../../../oracle/clock.js";
-import { cutoffSlot, expectedPayment, frameOfRequest, type PaymentQuestion } from "../../../oracle/queue/payment.js";
+import {
+  cutoffSlot,
+  expectedPayment,
+  frameOfNextReport,
+  frameOfRequest,
+  type PaymentQuestion,
+} from "../../../oracle/queue/payment.js";
 
 const FRAMES: FrameConfig = { genesisTime: 1_000n, secondsPerSlot: 12n, slotsPerFrame: 32n };
 const time = (slot: number): number => timeOfSlot(FRAMES, slot);
@@ -64,6 +70,15 @@ describe("the report that probably pays a request", () => {
     const within = expectedPayment({ ...question, nextFrame: 8, requestFrame: 8 }, frames);
     expect(within?.timestamp).to.equal(time(272 + 2 * SLOTS_PER_EPOCH + 1));
   });
+});
+
+it("the next report is of the latest complete frame, and once that was reported of the running one", () => {
+  const running = time(8 * 32 + 9);
+  expect(frameOfNextReport(FRAMES, running, 3)).to.equal(7);
+  expect(frameOfNextReport(FRAMES, running, 6)).to.equal(7);
+  expect(frameOfNextReport(FRAMES, running, 7)).to.equal(8);
+  // frame 0 is never reported
+  expect(frameOfNextReport(FRAMES, time(3), 0)).to.equal(1);
 });
 
 describe("the cutoff of requests", () => {
