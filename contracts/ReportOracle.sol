@@ -23,6 +23,7 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
         uint64 nextFromFrame;
         uint32 version;
         uint32 nextVersion;
+        uint64 lastAppliedFrame;
     }
 
     // keccak256(abi.encode(uint256(keccak256("pooleth.storage.ReportOracle")) - 1)) & ~bytes32(uint256(0xff))
@@ -88,12 +89,16 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
     /// @inheritdoc IReportOracle
     function submitReport(Report calldata report, bytes[] calldata signatures) external {
         uint256 frame = _check(report, signatures);
-        _storage().lastFrame = uint64(frame);
+        OracleStorage storage $ = _storage();
+        $.lastFrame = uint64(frame);
         bool applied = POOL_MANAGER.applyReport(
             Figures(frame, report.refSlot, report.clBalance, report.openPenalties, report.withdrawnAtRef)
         );
-        if (applied && report.exiting.length + report.exited.length != 0) {
-            VALIDATOR_EXITS.recordExits(report.exiting, report.exited);
+        if (applied) {
+            $.lastAppliedFrame = uint64(frame);
+            if (report.exiting.length + report.exited.length != 0) {
+                VALIDATOR_EXITS.recordExits(report.exiting, report.exited);
+            }
         }
         emit ReportAccepted(
             frame,
@@ -169,6 +174,11 @@ contract ReportOracle is IReportOracle, UUPSUpgradeable, AccessManagedUpgradeabl
     /// @inheritdoc IReportOracle
     function lastFrame() external view returns (uint256) {
         return _storage().lastFrame;
+    }
+
+    /// @inheritdoc IReportOracle
+    function lastAppliedFrame() external view returns (uint256) {
+        return _storage().lastAppliedFrame;
     }
 
     /// @inheritdoc IReportOracle

@@ -8,6 +8,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {IPoolManager, Totals} from "./interfaces/IPoolManager.sol";
 import {ExitDemand, ExitsContracts, ExitStatus, IValidatorExits} from "./interfaces/IValidatorExits.sol";
+import {IReportOracle} from "./interfaces/IReportOracle.sol";
 import {IValidatorRegistry, Validator} from "./interfaces/IValidatorRegistry.sol";
 import {IWithdrawalVault} from "./interfaces/IVaults.sol";
 import {ExitOrder} from "./libraries/ExitOrder.sol";
@@ -31,8 +32,15 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
     }
 
     struct Request {
-        bool made;
+        Stage stage;
         uint64 frame; // of the first request, or of the last time it was forced
+    }
+
+    enum Stage {
+        None,
+        Asked,
+        Forced,
+        ForcedAgain // does not count as underway
     }
 
     enum Turn {
@@ -46,10 +54,14 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
 
     uint256 private constant VALIDATOR = 32 ether;
     uint256 private constant MOST_GRACE_FRAMES = 30;
+    // what one report can name
+    uint256 private constant MOST_UNDERWAY = 128;
+    // when SSV Network's code runs out of gas, less than an eighth is left here: each of the six calls down to it keeps a 64th
+    uint256 private constant LEAST_GAS_LEFT = 8;
 
     IValidatorRegistry private immutable _registry;
     IPoolManager private immutable _poolManager;
-    address private immutable _reportOracle;
+    IReportOracle private immutable _reportOracle;
     IWithdrawalVault private immutable _withdrawalVault;
     address private immutable _rewardsVault;
     uint64 private immutable _genesisTime;
@@ -60,7 +72,7 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
     constructor(ExitsContracts memory parts, FrameConfig memory frames, uint256 graceFrames_) {
         _registry = IValidatorRegistry(_nonZero(parts.registry));
         _poolManager = IPoolManager(_nonZero(parts.poolManager));
-        _reportOracle = _nonZero(parts.reportOracle);
+        _reportOracle = IReportOracle(_nonZero(parts.reportOracle));
         _withdrawalVault = IWithdrawalVault(_nonZero(parts.withdrawalVault));
         _rewardsVault = _nonZero(parts.rewardsVault);
         if (graceFrames_ == 0 || graceFrames_ > MOST_GRACE_FRAMES) revert InvalidGrace(graceFrames_, MOST_GRACE_FRAMES);
@@ -101,7 +113,7 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
         assembly ("memory-safe") {
             mstore(asked, total)
         }
-        _registry.exitInSSV(cluster, asked);
+        _askOperators(cluster, asked);
     }
 
     /// @inheritdoc IValidatorExits
@@ -115,25 +127,20 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
         ExitDemand memory d = _demand($);
         if (count > d.due) revert ExitsNotDue(d.needed, d.underway);
         uint256 frame = _currentFrame();
+        uint256 first;
         for (uint256 i; i < count; ++i) {
             uint256 id = _funded(publicKeys[i]).id;
-            Request memory request = $.requests[id];
-            if (!request.made) revert NotRequested(id);
-            if (_isLeaving($, id)) revert AlreadyExiting(id);
-            uint256 from = _forceableFrom(request);
-            if (frame < from) revert InGracePeriod(id, frame, from);
-            --$.underway[request.frame];
-            $.requests[id].frame = uint64(frame);
+            if (_force($, id, frame)) ++first;
             emit ExitForced(id, fee);
         }
-        $.underway[frame] += count;
+        if (first != 0) $.underway[frame] += first;
         _withdrawalVault.requestExits{value: fee * count}(publicKeys);
         _refund(msg.value - fee * count);
     }
 
     /// @inheritdoc IValidatorExits
     function recordExits(uint32[] calldata exiting, uint32[] calldata exited) external {
-        if (msg.sender != _reportOracle) revert NotAuthorized(msg.sender, _reportOracle);
+        if (msg.sender != address(_reportOracle)) revert NotAuthorized(msg.sender, address(_reportOracle));
         Layout storage $ = _layout();
         (, , uint256 last, ) = _registry.counts();
         uint256 confirmed = $.confirmed;
@@ -142,7 +149,7 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
             if (id == 0 || id > last || _isLeaving($, id)) continue;
             $.exiting.set(id);
             ++confirmed;
-            _settle($, id);
+            _uncount($, $.requests[id]);
             emit Exiting(id);
         }
         for (uint256 i; i < exited.length; ++i) {
@@ -150,7 +157,7 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
             if (id == 0 || id > last || $.exited.get(id)) continue;
             $.exited.set(id);
             if ($.exiting.get(id)) --confirmed;
-            else _settle($, id);
+            else _uncount($, $.requests[id]);
             emit Exited(id);
         }
         $.confirmed = confirmed;
@@ -174,11 +181,11 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
         Request memory request = $.requests[id];
         return
             ExitStatus({
-                asked: request.made,
+                asked: request.stage != Stage.None,
                 exiting: $.exiting.get(id),
                 exited: $.exited.get(id),
                 askedFrame: request.frame,
-                forceableFrom: request.made ? uint64(_forceableFrom(request)) : 0
+                forceableFrom: request.stage != Stage.None ? uint64(_forceableFrom(request)) : 0
             });
     }
 
@@ -198,7 +205,7 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
             ExitsContracts({
                 registry: address(_registry),
                 poolManager: address(_poolManager),
-                reportOracle: _reportOracle,
+                reportOracle: address(_reportOracle),
                 withdrawalVault: address(_withdrawalVault),
                 rewardsVault: _rewardsVault
             });
@@ -222,7 +229,7 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
         Validator memory v = _funded(publicKey);
         if (v.cluster != cluster) revert WrongCluster(publicKey, v.cluster, cluster);
         bool leaving = _isLeaving($, v.id);
-        if ($.requests[v.id].made) {
+        if ($.requests[v.id].stage != Stage.None) {
             if (leaving) revert AlreadyExiting(v.id);
             emit ExitRequested(cluster, v.id, true);
             return Turn.Repeated;
@@ -237,15 +244,36 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
             emit ExitPassedOver(v.id);
             return Turn.PassedOver;
         }
-        $.requests[v.id] = Request({made: true, frame: uint64(frame)});
+        $.requests[v.id] = Request({stage: Stage.Asked, frame: uint64(frame)});
         emit ExitRequested(cluster, v.id, false);
         return Turn.First;
     }
 
-    /// The request of a validator that is seen leaving no longer counts.
-    function _settle(Layout storage $, uint256 id) private {
+    /// Whether it is the first time, when it counts as underway once more. If it always did, a validator that cannot exit would hold up
+    /// the others for as long as somebody forces it.
+    function _force(Layout storage $, uint256 id, uint256 frame) private returns (bool first) {
         Request memory request = $.requests[id];
-        if (request.made) --$.underway[request.frame];
+        if (request.stage == Stage.None) revert NotRequested(id);
+        if (_isLeaving($, id)) revert AlreadyExiting(id);
+        uint256 from = _forceableFrom(request);
+        if (frame < from) revert InGracePeriod(id, frame, from);
+        _uncount($, request);
+        first = request.stage == Stage.Asked;
+        $.requests[id] = Request({stage: first ? Stage.Forced : Stage.ForcedAgain, frame: uint64(frame)});
+    }
+
+    /// If SSV Network refuses, whatever became of it, the exits can be forced all the same when the grace period is over.
+    function _askOperators(uint256 cluster, bytes[] memory publicKeys) private {
+        uint256 gasBefore = gasleft();
+        try _registry.exitInSSV(cluster, publicKeys) {} catch {
+            if (gasleft() < gasBefore / LEAST_GAS_LEFT) revert NotEnoughGas(gasBefore);
+            emit OperatorsNotAsked(cluster);
+        }
+    }
+
+    /// The request no longer counts as underway.
+    function _uncount(Layout storage $, Request memory request) private {
+        if (request.stage == Stage.Asked || request.stage == Stage.Forced) --$.underway[request.frame];
     }
 
     function _refund(uint256 amount) private {
@@ -263,7 +291,9 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
         d.needed = Math.saturatingSub(Math.ceilDiv(d.shortageWei, VALIDATOR), d.confirmed);
         uint256 current = _currentFrame();
         for (uint256 i = Math.saturatingSub(current, _graceFrames); i <= current; ++i) d.underway += $.underway[i];
-        d.due = Math.saturatingSub(d.needed, d.underway);
+        // without the report of the last frame nobody knows which exits have begun
+        if (_reportOracle.lastAppliedFrame() + 1 < current) return d;
+        d.due = Math.saturatingSub(Math.min(d.needed, MOST_UNDERWAY), d.underway);
     }
 
     /// First retired cluster with validators whose turn has not come; 0 if there is none.

@@ -103,6 +103,9 @@ interface IReportOracle {
     /// @notice Last frame a report was accepted for, pending losses included; 0 before the first.
     function lastFrame() external view returns (uint256);
 
+    /// @notice Last frame whose report was applied when it came, and its exits marked; not that of a loss confirmed later.
+    function lastAppliedFrame() external view returns (uint256);
+
     /// @notice The contracts that reports are handed to.
     function targets() external view returns (address poolManager, address validatorExits);
 }

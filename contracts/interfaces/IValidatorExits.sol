@@ -7,7 +7,7 @@ struct ExitDemand {
     uint256 confirmed; // exits that reports have seen begin and not end
     uint256 needed; // to cover the shortage, beyond the confirmed
     uint256 underway; // asked for within the grace period and not confirmed
-    uint256 due; // may be asked for, or forced, now
+    uint256 due; // may be asked for, or forced, now: 0 until the report of the last frame has come
 }
 
 /// What the pool knows of one validator's exit.
@@ -37,13 +37,16 @@ struct ExitsContracts {
 ///
 /// On its way counts what a report has seen leaving and not yet arriving, whoever began it, and what was asked for or forced no more
 /// than the grace period ago; older requests that no report confirms count as nothing. Slashed validators count as nothing: their ETH
-/// comes a month later. What waits in the two vaults counts as liquid, so between an arrival and the next report ETH can count twice,
+/// comes a month later. So that no exit is asked for twice because it was not known of, none is due until the report of the last frame has
+/// been applied, and no more are underway at once than one report can name. What waits in the two vaults counts as liquid, so between an arrival and the next report ETH can count twice,
 /// and an exit come one frame later; never too much is asked for by it.
 ///
 /// Roles: everything is open to anyone but `recordExits` (ReportOracle). No function asks the AccessManager, which authorises upgrades.
 interface IValidatorExits {
     /// @notice The operators of `cluster` were asked to exit validator `id`, for the first time or again.
     event ExitRequested(uint256 indexed cluster, uint256 indexed id, bool repeated);
+    /// @notice SSV Network refused to tell the operators of what was just requested. It can be forced after the grace period all the same.
+    event OperatorsNotAsked(uint256 indexed cluster);
     /// @notice An EIP-7002 full exit was requested. The predeploy may drop it silently.
     event ExitForced(uint256 indexed id, uint256 feeWei);
     /// @notice The turn of a validator that leaves by itself, or has left, was passed over.
@@ -57,7 +60,8 @@ interface IValidatorExits {
     error ZeroAddress();
     error InvalidGrace(uint256 graceFrames, uint256 highest);
     error EmptyList();
-    /// @notice As many exits as are needed are on their way already.
+    /// @notice As many exits as are needed, or as one report can name, are on their way already, or the report of the last frame is missing
+    /// (see {IReportOracle-lastAppliedFrame}).
     error ExitsNotDue(uint256 needed, uint256 underway);
     /// @notice A cluster that governance has retired exits first.
     error RetiredClusterFirst(uint256 cluster, uint256 retired);
@@ -68,6 +72,8 @@ interface IValidatorExits {
     /// @notice A report has seen the validator leave or gone.
     error AlreadyExiting(uint256 id);
     error NotRequested(uint256 id);
+    /// @notice With so little gas SSV Network cannot be asked.
+    error NotEnoughGas(uint256 gasLeft);
     /// @notice The operators have time until `forceableFrom`, a frame.
     error InGracePeriod(uint256 id, uint256 frame, uint256 forceableFrom);
     error FeeTooHigh(uint256 feeWei, uint256 maxFeeWei);
@@ -84,8 +90,8 @@ interface IValidatorExits {
     function requestExits(uint256 cluster, bytes[] calldata publicKeys) external;
 
     /// @notice Anyone. Requests EIP-7002 full exits of validators that were asked for and are not confirmed after the grace period, while
-    /// exits are due. Each counts as on its way for another grace period and may then be forced again, as the predeploy drops requests
-    /// silently (a validator is too young, say). Takes its fee from `msg.value` and returns the rest to the caller.
+    /// exits are due. Each may be forced again after another grace period, as the predeploy drops requests silently (a validator is too
+    /// young, say), and counts as on its way only for the first of these. Takes its fee from `msg.value` and returns the rest to the caller.
     /// @param maxFeeWei most that one request may cost
     function forceExits(bytes[] calldata publicKeys, uint256 maxFeeWei) external payable;
 

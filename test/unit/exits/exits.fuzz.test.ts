@@ -57,6 +57,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 interface Exit extends Funded {
   takenTurn: boolean;
   asked: bigint | undefined; // frame of the request, or of the last time it was forced
+  forced: number; // times
   exiting: boolean;
   exited: boolean;
   removed: boolean;
@@ -72,7 +73,7 @@ class Model {
   gifts = 0n;
 
   add(funded: Funded[]): void {
-    const none = { takenTurn: false, asked: undefined, exiting: false, exited: false, removed: false };
+    const none = { takenTurn: false, asked: undefined, forced: 0, exiting: false, exited: false, removed: false };
     this.validators.push(...funded.map((validator) => ({ ...validator, ...none })));
   }
 
@@ -87,9 +88,8 @@ class Model {
     while (validators * VALIDATOR_WEI < shortageWei) validators++;
     const confirmed = BigInt(this.validators.filter(({ exiting, exited }) => exiting && !exited).length);
     const needed = validators > confirmed ? validators - confirmed : 0n;
-    const underway = BigInt(
-      this.validators.filter((v) => !leaves(v) && v.asked !== undefined && this.frame <= v.asked + GRACE_FRAMES).length,
-    );
+    const counts = (v: Exit) => !leaves(v) && v.asked !== undefined && v.forced < 2;
+    const underway = BigInt(this.validators.filter((v) => counts(v) && this.frame <= v.asked! + GRACE_FRAMES).length);
     return { shortageWei, confirmed, needed, underway, due: needed > underway ? needed - underway : 0n };
   }
 
@@ -155,7 +155,10 @@ class Model {
       if (leaves(v)) return { broken: "AlreadyExiting" };
       if (this.frame <= v.asked + GRACE_FRAMES || list.indexOf(v) < i) return { broken: "InGracePeriod" };
     }
-    for (const v of list) v.asked = this.frame;
+    for (const v of list) {
+      v.asked = this.frame;
+      v.forced++;
+    }
     return { told: list.map(({ id }) => `ExitForced ${id} 1`) };
   }
 

@@ -203,7 +203,7 @@ describe("ReportOracle", () => {
         .to.emit(d.pool, "Applied")
         .withArgs([1n, refSlotOf(1n), 3_200n * ETHER, ETHER, 7n * ETHER]);
       await expect(submission).to.emit(d.exits, "ExitsRecorded").withArgs([9n], [7n, 3n, 3n]);
-      expect(await d.oracle.lastFrame()).to.equal(1n);
+      expect([await d.oracle.lastFrame(), await d.oracle.lastAppliedFrame()]).to.deep.equal([1n, 1n]);
     });
 
     it("says nothing of exits when there are none, and both kinds or one", async () => {
@@ -219,14 +219,16 @@ describe("ReportOracle", () => {
 
     it("whose loss waits for governance takes the frame but marks no exit", async () => {
       const d = await load();
+      await submit(d, await reportFor(1n));
       await d.pool.setLossPending(true);
-      const message = await reportFor(1n, { exiting: [2, 3], exited: [1] });
+      const message = await reportFor(2n, { exiting: [2, 3], exited: [1] });
       const submission = submit(d, message);
       await expect(submission)
         .to.emit(d.oracle, "ReportAccepted")
-        .withArgs(1, refSlotOf(1n), message.beaconBlockRoot, 3_200n * ETHER, ETHER, 7n * ETHER, 2, 1, false);
+        .withArgs(2, refSlotOf(2n), message.beaconBlockRoot, 3_200n * ETHER, ETHER, 7n * ETHER, 2, 1, false);
       await expect(submission).not.to.emit(d.exits, "ExitsRecorded");
-      await expect(submit(d, message)).to.be.revertedWithCustomError(d.oracle, "AlreadyReported").withArgs(1);
+      expect([await d.oracle.lastFrame(), await d.oracle.lastAppliedFrame()]).to.deep.equal([2n, 1n]);
+      await expect(submit(d, message)).to.be.revertedWithCustomError(d.oracle, "AlreadyReported").withArgs(2);
     });
 
     it("is digested as EIP-712 says", async () => {

@@ -28,6 +28,7 @@ import {
   ISSVNetwork__factory,
   OperationsReserve__factory,
   PoolManagerForRegistry__factory,
+  ReportOracleForExits__factory,
   SSVAccount__factory,
   ValidatorExits__factory,
   ValidatorRegistry__factory,
@@ -225,6 +226,9 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
 
   const manager = await new AccessManager__factory(deployer).deploy(governance!.address);
   const pool = await new PoolManagerForRegistry__factory(deployer).deploy();
+  const oracle = await (await new ReportOracleForExits__factory(deployer).deploy(FRAMES)).getAddress();
+  const reportOracle = await ethers.getImpersonatedSigner(oracle);
+  await provider.request({ method: "hardhat_setBalance", params: [oracle, toQuantity(ETHER)] });
   const proxied = async (implementation: string, data: string): Promise<string> =>
     (await new ERC1967Proxy__factory(deployer).deploy(implementation, data)).getAddress();
 
@@ -283,7 +287,7 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
   );
 
   const exitsParts = {
-    ...{ registry: registryAddress, poolManager: parts.poolManager, reportOracle: rest[5]!.address },
+    ...{ registry: registryAddress, poolManager: parts.poolManager, reportOracle: oracle },
     ...{ withdrawalVault: parts.withdrawalVault, rewardsVault: parts.rewardsVault },
   };
   const exitsImplementation = await new ValidatorExits__factory(deployer).deploy(exitsParts, FRAMES, GRACE_FRAMES);
@@ -312,7 +316,7 @@ export async function deployRegistry({ ethers, provider }: NetworkConnection<str
       keeper: keeper!,
       stranger: stranger!,
     },
-    ...{ cold, reportOracle: rest[5]!, ssv, operatorIds, manager, pool, parts, exitsParts, depositContract },
+    ...{ cold, reportOracle, ssv, operatorIds, manager, pool, parts, exitsParts, depositContract },
     ...{ registryImplementation, guardiansImplementation, reserveImplementation, accountImplementation },
     ...{
       exitsImplementation,
