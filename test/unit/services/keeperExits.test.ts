@@ -49,7 +49,11 @@ describe("keeper and exits", () => {
     expect(await keeper.round()).to.deep.equal({});
   });
 
-  const graceEnds = () => pool.networkHelpers.time.increase((GRACE_FRAMES + 1) * FRAME_SECONDS);
+  /** The last report comes; it has seen nobody leave. */
+  const graceEnds = async (): Promise<void> => {
+    await pool.networkHelpers.time.increase(GRACE_FRAMES * FRAME_SECONDS);
+    await pool.report();
+  };
   /** What the EIP-7002 contract gives to the consensus layer: how many requests, and for whom. */
   const forced = async (): Promise<string[]> => {
     const requests = (await processWithdrawalRequests(pool.provider)).slice(2);
