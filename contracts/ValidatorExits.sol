@@ -286,7 +286,8 @@ contract ValidatorExits is IValidatorExits, UUPSUpgradeable, AccessManagedUpgrad
         Totals memory totals = _poolManager.totals();
         // a threshold and no total: what lies in the vaults comes with the next report
         uint256 liquid = totals.buffered + address(_withdrawalVault).balance + _rewardsVault.balance;
-        d.shortageWei = Math.saturatingSub(totals.queued + totals.owed, liquid);
+        // operations alone make no validator exit: what they are owed comes out of the rewards
+        if (totals.queued != 0) d.shortageWei = Math.saturatingSub(totals.queued + totals.owed, liquid);
         d.confirmed = $.confirmed;
         d.needed = Math.saturatingSub(Math.ceilDiv(d.shortageWei, VALIDATOR), d.confirmed);
         uint256 current = _currentFrame();

@@ -10,7 +10,7 @@ struct Report {
     uint128 openPenalties;
     uint128 withdrawnAtRef;
     uint32[] exiting; // registry ids of validators whose exit has begun, slashed ones apart; lowest first, at most 128
-    uint32[] exited; // registry ids of withdrawable, empty validators; the same
+    uint32[] exited; // registry ids of withdrawable validators with less than 1 ETH left; the same
 }
 
 /// @title ReportOracle

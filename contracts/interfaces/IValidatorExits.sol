@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 /// How many validators have to exit, in validators of 32 ETH. All of the moment.
 struct ExitDemand {
-    uint256 shortageWei; // what the withdrawal queue and the operations need beyond what is liquid
+    uint256 shortageWei; // what the withdrawal queue needs, after the operations are paid, beyond what is liquid; 0 while nobody waits
     uint256 confirmed; // exits that reports have seen begin and not end
     uint256 needed; // to cover the shortage, beyond the confirmed
     uint256 underway; // asked for within the grace period and not confirmed
@@ -14,7 +14,7 @@ struct ExitDemand {
 struct ExitStatus {
     bool asked; // its turn has come: the operators were asked to exit it
     bool exiting; // a report has seen that it leaves
-    bool exited; // a report has seen that it is withdrawable and empty; final
+    bool exited; // a report has seen that it is withdrawable and its ETH gone to the vault; final
     uint64 askedFrame; // frame in which it was first asked for or last forced
     uint64 forceableFrom; // first frame in which an unconfirmed exit may be forced
 }
@@ -53,7 +53,7 @@ interface IValidatorExits {
     event ExitPassedOver(uint256 indexed id);
     /// @notice A report has seen that the validator's exit has begun.
     event Exiting(uint256 indexed id);
-    /// @notice A report has seen that the validator is withdrawable and empty.
+    /// @notice A report has seen that the validator is withdrawable and its ETH gone to the vault.
     event Exited(uint256 indexed id);
 
     error NotAuthorized(address caller, address expected);

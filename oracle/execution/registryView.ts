@@ -55,7 +55,7 @@ export interface ExitView {
   readonly forcedBlock: number | null;
   /** a report has seen it leave */
   readonly exiting: boolean;
-  /** a report has seen it withdrawable and empty */
+  /** a report has seen it withdrawable and its ETH gone to the vault */
   readonly exited: boolean;
 }
 

@@ -11,6 +11,8 @@ export const REPORT_VERSION = 1n;
 export const MAX_EXITS = 128;
 
 const WEI_PER_GWEI = 10n ** 9n;
+/** A member of a sync committee goes on earning after it exited, and was swept, until the committee changes: dust beside this. */
+const LEFT_BEHIND_GWEI = 10n ** 9n;
 
 /** What an oracle member signs; the names of the contract's struct, with units. */
 export interface Report {
@@ -64,7 +66,7 @@ export interface ReportRow {
   readonly isSlashed: boolean;
   /** Its exit has begun, not by a slashing (its ETH would come a month later), and is not complete. */
   readonly isExiting: boolean;
-  /** Withdrawable, and nothing left. */
+  /** Withdrawable, and its ETH gone to the vault: less than 1 ETH is left. */
   readonly isExited: boolean;
 }
 
@@ -120,7 +122,7 @@ export function computeReport(input: ReportInput): ReportResult {
 function rowOf(key: RegistryKey, holding: Holding, state: VerifiedState): ReportRow {
   const { standing, validator, balanceGwei, pendingGwei } = holding;
   const isExited =
-    validator !== undefined && validator.withdrawableEpoch <= state.epoch && validator.balanceGwei === 0n;
+    validator !== undefined && validator.withdrawableEpoch <= state.epoch && validator.balanceGwei < LEFT_BEHIND_GWEI;
   const isLeaving = validator !== undefined && standing === "owned" && validator.exitEpoch !== FAR_FUTURE_EPOCH;
   return {
     id: key.id,
@@ -168,7 +170,7 @@ function warningsOf(row: ReportRow, wasExited: boolean): ReportWarning[] {
   if (row.isSlashed && !row.isExited) {
     warn("SLASHED", "was slashed: stop the cluster's deposits and find out which operators signed.");
   }
-  if (wasExited && row.balanceGwei + row.pendingGwei > 0n) {
+  if (wasExited && row.balanceGwei + row.pendingGwei >= LEFT_BEHIND_GWEI) {
     warn(
       "EXITED_WITH_BALANCE",
       "was reported as exited and has a balance again, which counts; the chain will sweep it to the vault.",

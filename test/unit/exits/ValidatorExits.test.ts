@@ -183,6 +183,14 @@ describe("ValidatorExits", () => {
       expect(await on.demand()).to.deep.equal([0n, 0n, 0n, 0n, 0n]);
     });
 
+    it("is nothing while nobody waits, whatever is owed to the operations", async () => {
+      const on = await load();
+      await on.setTerms({ queued: 0n, owed: 100n * ETHER });
+      expect(await on.demand()).to.deep.equal([0n, 0n, 0n, 0n, 0n]);
+      await on.setTerms({ queued: 1n, owed: 100n * ETHER });
+      expect(await on.demand()).to.deep.equal([100n * ETHER + 1n, 0n, 4n, 0n, 4n]);
+    });
+
     it("is less by what is confirmed and what is on its way, and never below nothing", async () => {
       const on = await loadFunded();
       const { validators } = on;

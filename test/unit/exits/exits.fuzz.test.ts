@@ -248,7 +248,7 @@ describe("exits", () => {
         await on.enter(model.frame);
         return "frames";
       case "terms":
-        model.wanted = taken.queuedWei + taken.owedWei;
+        model.wanted = taken.queuedWei === 0n ? 0n : taken.queuedWei + taken.owedWei;
         model.liquid = taken.bufferedWei;
         await on.setTerms({ queued: taken.queuedWei, owed: taken.owedWei, buffered: taken.bufferedWei });
         return "terms";

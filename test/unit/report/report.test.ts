@@ -242,13 +242,13 @@ describe("report", () => {
   });
 
   describe("names as exited", () => {
-    it("what is withdrawable and empty, once, by id", () => {
+    it("what is withdrawable and has less than 1 ETH left, once, by id", () => {
       const result = report(
         [
           { key: 0, withdrawableEpoch: EPOCH, balanceGwei: 0n },
           { key: 1, withdrawableEpoch: EPOCH + 1, balanceGwei: 0n },
-          { key: 2, withdrawableEpoch: EPOCH, balanceGwei: 1n },
-          { key: 3, withdrawableEpoch: EPOCH - 9, balanceGwei: 0n },
+          { key: 2, withdrawableEpoch: EPOCH, balanceGwei: 10n ** 9n },
+          { key: 3, withdrawableEpoch: EPOCH - 9, balanceGwei: 10n ** 9n - 1n },
           { key: 4, withdrawableEpoch: EPOCH - 9, balanceGwei: 0n },
           { key: 5, withdrawableEpoch: EPOCH - 9, balanceGwei: 0n, credentials: FOREIGN },
           { key: 6, withdrawableEpoch: EPOCH - 9, balanceGwei: 0n, slashed: true },
@@ -261,10 +261,16 @@ describe("report", () => {
     });
 
     it("a balance that comes back counts, and is told", () => {
-      const result = report([{ key: 0, withdrawableEpoch: EPOCH - 9, balanceGwei: 5n }], [], [key(0, true)]);
-      expect(result.report.clBalanceWei).to.equal(5n * WEI);
+      const result = report([{ key: 0, withdrawableEpoch: EPOCH - 9, balanceGwei: 10n ** 9n }], [], [key(0, true)]);
+      expect(result.report.clBalanceWei).to.equal(10n ** 9n * WEI);
       expect(result.report.exited).to.deep.equal([]);
       expect(result.warnings.map(({ code }) => code)).to.deep.equal(["EXITED_WITH_BALANCE"]);
+    });
+
+    it("what a sync committee pays after the sweep counts without a word", () => {
+      const result = report([{ key: 0, withdrawableEpoch: EPOCH - 9, balanceGwei: 5n }], [], [key(0, true)]);
+      expect(result.report.clBalanceWei).to.equal(5n * WEI);
+      expect(result.warnings).to.deep.equal([]);
     });
 
     it("at most 128, the lowest", () => {
