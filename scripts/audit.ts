@@ -78,8 +78,10 @@ export class Auditor {
       gwei += BigInt(state.balances.get(i));
       hasOpenPenalties ||= slashed && state.epochCtx.epoch < withdrawableEpoch;
     }
-    for (const deposit of state.pendingDeposits.getAllReadonlyValues()) {
-      if (ours(deposit.withdrawalCredentials)) gwei += BigInt(deposit.amount);
+    for (const { pubkey, withdrawalCredentials, amount } of state.pendingDeposits.getAllReadonlyValues()) {
+      // of a validator that exists the chain asks neither whose deposit it is nor what it says
+      const known = devnet.validatorByPubkey(hexlify(pubkey))?.validator;
+      if (ours(known?.withdrawalCredentials ?? withdrawalCredentials)) gwei += BigInt(amount);
     }
     const [vaultWei, totals] = await Promise.all([
       devnet.provider.getBalance(deployment.addresses.withdrawalVault),

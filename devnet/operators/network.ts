@@ -227,7 +227,7 @@ export class OperatorNetwork implements ValidatorClient {
       };
       const signature = this.#quorumSignature(
         duty,
-        members.filter(({ operator }) => operator.running),
+        members.filter(({ operator }) => operator.running && operator.signsExits),
       );
       // no retry: who asked for the exit asks again
       const exit = signature === null ? null : { message, signature };

@@ -22,6 +22,7 @@ export class Operator {
   /** The bytes for `registerOperator`. */
   readonly publicKeyForSsv: string;
   #running = true;
+  #signsExits = true;
 
   /** @param position which of the process's key pairs it has */
   constructor(position: number) {
@@ -42,5 +43,14 @@ export class Operator {
 
   start(): void {
     this.#running = true;
+  }
+
+  get signsExits(): boolean {
+    return this.#signsExits;
+  }
+
+  /** Goes on with every other duty. */
+  ignoreExits(): void {
+    this.#signsExits = false;
   }
 }

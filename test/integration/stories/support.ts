@@ -16,7 +16,7 @@ import { linkToBytes32, sign } from "../../../oracle/signatures/messages.js";
 import { IDepositContract__factory } from "../../../types/ethers-contracts/index.js";
 
 /** `Status` of the registry's validators. */
-export const Status = { None: 0n, Registered: 1n, Deposited: 2n, Discarded: 3n } as const;
+export const Status = { None: 0n, Registered: 1n, Deposited: 2n, Discarded: 3n, Removed: 4n } as const;
 
 /** Above every service's, so that a transaction is earlier in its block. */
 export const HIGH_FEES = { maxPriorityFeePerGas: 50n * 10n ** 9n, maxFeePerGas: 500n * 10n ** 9n };
