@@ -14,11 +14,9 @@ library ExitOrder {
     }
 
     /// @notice Oldest deposit, counted from 1, whose turn has not come, whether or not it was made yet.
-    /// Passes over one word for every 256 turns that came, and remembers at `take` which were passed.
     function next(Turns storage self) internal view returns (uint256) {
         uint256 word = self.fullWords;
-        uint256 bits = self.taken[word];
-        while (bits == type(uint256).max) bits = self.taken[++word];
+        uint256 bits = self.taken[word]; // never full: `take` passes over full words
         return (word << 8) + Math.log2(~bits & (bits + 1)) + 1;
     }
 

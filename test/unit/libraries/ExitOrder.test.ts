@@ -43,13 +43,13 @@ describe("ExitOrder", () => {
     expect(await turns.next()).to.equal(512n);
     await turns.take(1, [512]);
     expect(await turns.next()).to.equal(601n);
-    await turns.take(1, range(770, 1_024));
-    await turns.take(1, range(601, 768));
-    expect(await turns.next()).to.equal(769n);
-    // fills one word, and passes the next, which is full
-    await turns.take(1, [769]);
-    expect(await turns.next()).to.equal(1_025n);
-    expect(await turns.nextOf(1)).to.equal(1_025n);
+    // two words and a part of the next are full before the one that they follow
+    await turns.take(1, range(769, 1_300));
+    await turns.take(1, range(601, 767));
+    expect(await turns.next()).to.equal(768n);
+    await turns.take(1, [768]);
+    expect(await turns.next()).to.equal(1_301n);
+    expect(await turns.nextOf(1)).to.equal(1_301n);
   });
 
   it("finds the lowest order not taken, whatever was taken", async () => {
