@@ -685,6 +685,21 @@ describe("ValidatorExits", () => {
       expect(await on.demand()).to.deep.equal([2n * VALIDATOR_WEI, 1n, 1n, 0n, 1n]);
     });
 
+    it("counts each once though an upgrade lengthens the grace period", async () => {
+      const on = await loadForceable();
+      const { exits, exitsParts, deployer, governance, validators } = on;
+      const [first, second] = validators as [Funded, Funded];
+      await on.force([first]);
+      const longer = await new ValidatorExits__factory(deployer).deploy(exitsParts, FRAMES, 30n);
+      await exits.connect(governance).upgradeToAndCall(longer, "0x");
+      // one forced now, one asked for four frames ago
+      expect(await on.demand()).to.deep.equal([2n * VALIDATOR_WEI, 0n, 2n, 2n, 0n]);
+      await on.report([second.id]);
+      expect(await on.demand()).to.deep.equal([2n * VALIDATOR_WEI, 1n, 1n, 1n, 0n]);
+      await on.report([], [first.id]);
+      expect(await on.demand()).to.deep.equal([2n * VALIDATOR_WEI, 1n, 1n, 0n, 1n]);
+    });
+
     it("forces nobody, no more than are due, nobody twice, and nobody that was not asked for, not funded, or leaves", async () => {
       const on = await loadForceable();
       const { exits, validators } = on;
