@@ -88,6 +88,7 @@ async function checkContracts(config: Config, contracts: PoolContracts, check: C
     expectEqual("frame configuration", String(oracle), String(pool), "the deployment is wrong: do not run");
     return `${frames.slotsPerFrame} slots of ${frames.secondsPerSlot} seconds`;
   });
+  await check("ValidatorExits", () => checkExits(contracts));
   await check("what oracles sign", async () => {
     const report: Report = {
       version: Number(REPORT_VERSION),
@@ -119,6 +120,32 @@ async function checkContracts(config: Config, contracts: PoolContracts, check: C
     if (unknown === null) return version;
     throw new Error(unknown);
   });
+}
+
+/** Exits are asked for and reported through one contract that knows the same pool. */
+async function checkExits({ validatorExits, reportOracle, poolManager, addresses }: PoolContracts): Promise<string> {
+  const fix = "the deployment is wrong: do not run";
+  const [targets, parts, pool, ours, theirs] = await Promise.all([
+    reportOracle.targets(),
+    validatorExits.contracts(),
+    poolManager.contracts(),
+    poolManager.frameConfig(),
+    validatorExits.frameConfig(),
+  ]);
+  expectEqual(
+    "contracts that take reports",
+    String(targets),
+    String([addresses.poolManager, addresses.validatorExits]),
+    fix,
+  );
+  expectEqual(
+    "contracts of ValidatorExits",
+    String(parts),
+    String([addresses.registry, addresses.poolManager, pool.reportOracle, pool.withdrawalVault, pool.rewardsVault]),
+    fix,
+  );
+  expectEqual("frame configuration of ValidatorExits", String(theirs), String(ours), fix);
+  return addresses.validatorExits;
 }
 
 async function checkBeacon(

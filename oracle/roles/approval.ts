@@ -72,6 +72,13 @@ function judgeWhole({ cluster, funds, view, limits, ssv }: ClusterSituation, par
   const refuse = (reason: string, message: string): void => {
     refusals.push({ reason, message });
   };
+  if (!cluster.active) {
+    refuse(
+      "ClusterRetired",
+      `Cluster ${cluster.cluster} is retired: its validators exit first. Discard those that wait for their deposits, which take the ` +
+        "place of others that could be registered, or have governance open the cluster again.",
+    );
+  }
   if (funds.isLiquidated)
     refuse("ClusterLiquidated", `Cluster ${cluster.cluster} is liquidated: its operators do not work.`);
   const runway = runwayBlocks(funds);

@@ -30,6 +30,7 @@ interface ValidatorSpec {
   credentials?: string;
   balanceGwei?: bigint;
   slashed?: boolean;
+  exitEpoch?: number;
   withdrawableEpoch?: number;
 }
 
@@ -59,7 +60,7 @@ function stateWith(
       slashed: spec.slashed ?? false,
       activationEligibilityEpoch: 1,
       activationEpoch: 2,
-      exitEpoch: spec.withdrawableEpoch === undefined ? FAR : spec.withdrawableEpoch - 4,
+      exitEpoch: spec.exitEpoch ?? (spec.withdrawableEpoch === undefined ? FAR : spec.withdrawableEpoch - 4),
       withdrawableEpoch: spec.withdrawableEpoch ?? FAR,
     });
     state.balances.push(Number(spec.balanceGwei ?? 32n * ETH));
@@ -129,6 +130,7 @@ describe("report", () => {
       clBalanceWei: 0n,
       openPenaltiesWei: 0n,
       withdrawnAtRefWei: 77n,
+      exiting: [],
       exited: [],
     });
     expect(result.table).to.deep.equal([]);
@@ -239,6 +241,71 @@ describe("report", () => {
       ["FOREIGN_CREDENTIALS", 2],
       ["SLASHED", 2],
     ]);
+  });
+
+  describe("names as exiting", () => {
+    const exitingKey = (i: number): RegistryKey => ({ ...key(i), isExiting: true });
+
+    it("whoever's exit has begun, from the moment its epoch is set until it is gone, once, by id", () => {
+      const { report: got } = report(
+        [
+          { key: 0, exitEpoch: EPOCH + 900, withdrawableEpoch: EPOCH + 1_156 },
+          { key: 1 },
+          { key: 2, withdrawableEpoch: EPOCH },
+          { key: 3, withdrawableEpoch: EPOCH + 1, balanceGwei: 0n },
+          { key: 4, exitEpoch: EPOCH + 9, withdrawableEpoch: EPOCH + 265 },
+        ],
+        [],
+        [exitingKey(4), key(3), key(2), key(1), key(0)],
+      );
+      expect(got.exiting).to.deep.equal([1n, 3n, 4n]);
+      expect(got.exited).to.deep.equal([]);
+    });
+
+    it("not who was slashed, whose ether comes a month later, and not what is not the pool's", () => {
+      const leaving = { exitEpoch: EPOCH + 9, withdrawableEpoch: EPOCH + 265 };
+      const { report: got } = report(
+        [
+          { key: 0, ...leaving, slashed: true },
+          { key: 1, ...leaving, credentials: FOREIGN },
+        ],
+        [],
+        [key(0), key(1)],
+      );
+      expect(got.exiting).to.deep.equal([]);
+    });
+
+    it("not who is gone: it is named as exited, also if no report saw it leave", () => {
+      const gone = { withdrawableEpoch: EPOCH, balanceGwei: 0n };
+      const { report: got } = report(
+        [
+          { key: 0, ...gone },
+          { key: 1, ...gone },
+        ],
+        [],
+        [key(0), exitingKey(1)],
+      );
+      expect(got.exiting).to.deep.equal([]);
+      expect(got.exited).to.deep.equal([1n, 2n]);
+    });
+
+    it("not again who was named as exited and has a balance again", () => {
+      const { report: got } = report([{ key: 0, withdrawableEpoch: EPOCH - 9, balanceGwei: 5n }], [], [key(0, true)]);
+      expect(got.exiting).to.deep.equal([]);
+    });
+
+    it("at most 128, the lowest", () => {
+      const many = Array.from({ length: 200 }, (_, i) => `0x${(i + 1).toString(16).padStart(96, "0")}`);
+      const leaving = stateWith([{ key: 0, withdrawableEpoch: EPOCH + 9 }]).validators.get(keyOf(0))!;
+      const crowded: VerifiedState = {
+        ...stateWith([]),
+        pubkeys: new Set(many),
+        validators: new Map(many.map((pubkey, i) => [pubkey, { ...leaving, pubkey, index: i }])),
+      };
+      const registry = many.map((pubkey, i) => ({ ...key(0), id: 200 - i, pubkey }));
+      const { exiting } = computeReport(inputOf(crowded, registry)).report;
+      expect(exiting).to.deep.equal(Array.from({ length: 128 }, (_, i) => BigInt(i + 1)));
+    });
   });
 
   describe("names as exited", () => {

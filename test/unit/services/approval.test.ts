@@ -78,6 +78,7 @@ describe("deposit approval", () => {
       ["ClusterLiquidated", () => [registered(), { funds: { ...funds, isLiquidated: true, burnWeiPerBlock: 0n } }]],
       ["RunwayTooShort", () => [registered(), { funds: { ...funds, balanceWei: 216_999n } }]],
       ["OperatorRemoved", () => [registered().add({ type: "OperatorRemoved", operatorId: operatorIds()[0]! }), {}]],
+      ["ClusterRetired", () => [registered().add({ type: "ClusterUpdated", cluster: 1, active: false, cap: 100 }), {}]],
       ["SSVCodeUnknown", () => [registered(), { ssv: ssvCodeOf([], "v3.0.0") }]],
       ["SSVCodeUnknown", () => [registered().add({ type: "Upgraded" }), {}]],
     ];
@@ -257,6 +258,44 @@ describe("deposit approval", () => {
       after.events.splice(0, Infinity, ...exited);
       const later = [...after.view().registry.validators.values()];
       expect(participationOf(later, emptyState)).to.deep.equal({ deposited: 1, active: 0, attesting: 0, room: 1 });
+    });
+  });
+
+  describe("participation of validators that leave", () => {
+    const changed = (...events: Parameters<Story["add"]>[0][]) => {
+      const story = registered(4).add({ type: "Deposited", cluster: 1, ids: [1, 2, 3, 4] });
+      for (const event of events) story.add(event);
+      return [...story.view().registry.validators.values()];
+    };
+    const state = (...records: Partial<ValidatorRecord>[]) => ({
+      ...emptyState,
+      validators: new Map(
+        records.map((record, i) => [validators[i]!.publicKey, validatorRecord(validators[i]!.publicKey, record)]),
+      ),
+    });
+    const MISSED = { previousParticipation: 0 };
+
+    it("counts them as long as they have to attest: a cluster that fails must not look sound because its validators were told to leave", () => {
+      const leaving = changed(
+        { type: "ExitRequested", cluster: 1, id: 1, repeated: false },
+        { type: "Exiting", id: 1 },
+        { type: "Exiting", id: 2 },
+        { type: "Exiting", id: 3 },
+      );
+      const later = { exitEpoch: 12 };
+      expect(participationOf(leaving, state(later, later, later, {}))).to.deep.include({ active: 4, attesting: 4 });
+      const failing = { ...later, ...MISSED };
+      expect(participationOf(leaving, state(failing, failing, failing, {}))).to.deep.include({ attesting: 1, room: 0 });
+    });
+    it("does not take those for failing that have left, before and after a report says so and when they are removed", () => {
+      const gone = { exitEpoch: 9, ...MISSED };
+      const left = state(gone, gone, gone, {});
+      const sound = { active: 1, attesting: 1, room: 2 };
+      expect(participationOf(changed(), left)).to.deep.include(sound);
+      const exited = [1, 2, 3].map((id) => ({ type: "Exited", id }) as const);
+      expect(participationOf(changed(...exited), left)).to.deep.include(sound);
+      const removed = [1, 2, 3].map((id) => ({ type: "Removed", cluster: 1, id }) as const);
+      expect(participationOf(changed(...exited, ...removed), left)).to.deep.include(sound);
     });
   });
 

@@ -83,6 +83,20 @@ describe("what is due", () => {
     });
   });
 
+  it("oracle counts the balance of a validator that was removed from SSV, and knows what earlier reports said of it", () => {
+    const story = new Story().publish(validators).vet().register(validators);
+    story
+      .add({ type: "Deposited", cluster: 1, ids: [1, 2] })
+      .add({ type: "Exiting", id: 1 })
+      .add({ type: "Exited", id: 1 });
+    story.add({ type: "Removed", cluster: 1, id: 1 }).add({ type: "Exiting", id: 2 });
+    const keys = registryKeysAt(story.view(), story.block);
+    expect(keys.map(({ id, isExiting, isExited }) => [id, isExiting, isExited])).to.deep.equal([
+      [1, true, true],
+      [2, true, false],
+    ]);
+  });
+
   describe("submit-report", () => {
     const base = async (count: number) => ({
       done: false,

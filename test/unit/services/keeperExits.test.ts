@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { parseEther } from "ethers";
 import { WITHDRAWAL_REQUESTS_ADDRESS } from "../../../devnet/execution/predeploys.js";
-import { processWithdrawalRequests } from "../registry/support.js";
+import { entriesOf, processWithdrawalRequests } from "../registry/support.js";
 import { deployForKeeper } from "./keeperSupport.js";
 
 /** The keeper's part in exits on the pool's contracts as they are deployed: each transaction of a round is accepted in one block. */
@@ -151,5 +151,103 @@ describe("keeper and exits", () => {
     expect(await keeper.round()).to.deep.equal({ "remove sent": 2 });
     expect(await counts()).to.deep.equal([1n, 2n]);
     expect(await keeper.round()).to.deep.equal({});
+  });
+
+  it("removes what was discarded, too", async () => {
+    const batch = await pool.actions.publishAndVet(1n, entriesOf("unfit", 2));
+    await pool.actions.register(batch);
+    await pool.actions.discard([batch.entries[1]!.publicKey]);
+    const keeper = await pool.startKeeper();
+    expect(await keeper.round()).to.deep.equal({ "remove sent": 1 });
+    const removed = await pool.registry.queryFilter(pool.registry.filters.Removed());
+    expect(removed.map(({ args }) => args.id)).to.deep.equal([7n]);
+  });
+
+  it("asks, forces and removes in a cluster that is liquidated and that an operator has left", async () => {
+    const { owner, operatorIds } = await pool.actions.owner(1n);
+    await pool.ssv.network.connect(pool.deployer).removeOperator(operatorIds[0]!);
+    await pool.networkHelpers.mine(3_000_000); // more blocks than anything paid for
+    await pool.networkHelpers.time.increase(12 * SLOTS_PER_FRAME);
+    await pool.ssv.network.liquidate(owner, operatorIds, await pool.actions.snapshot(1n));
+    await pool.report();
+    await redeem(2);
+    const keeper = await pool.startKeeper();
+    const first = await keeper.round();
+    expect(first["request-exits sent"]).to.equal(1);
+    expect(await states(1, 2)).to.deep.equal(["asked", "asked"]);
+    await graceEnds();
+    expect((await keeper.round())["force-exits sent"]).to.equal(1);
+    await pool.report({ exited: [1, 2], arrivedWei: parseEther("64") });
+    await keeper.round();
+    expect((await pool.registry.cluster(1)).registered).to.equal(0n);
+    expect((await pool.actions.snapshot(1n)).validatorCount).to.equal(0n);
+  });
+
+  it("goes on with exits and removes nothing while SSV Network's code is not known", async () => {
+    await pool.ssv.network.connect(pool.stranger).upgradeForTest();
+    await pool.report({ exited: [1], arrivedWei: parseEther("32") });
+    await redeem(1);
+    const keeper = await pool.startKeeper();
+    expect(await keeper.round()).to.deep.equal({ "request-exits sent": 1 });
+    expect(await states(1, 2)).to.deep.equal(["exited", "asked"]);
+    expect(keeper.said.filter((line) => line.startsWith("registering and removing nothing"))).to.have.length(1);
+  });
+
+  it("asks although SSV's views fail, and although EIP-7002 tells no fee", async () => {
+    await redeem(2);
+    const keeper = await pool.startKeeper();
+    await pool.networkHelpers.setCode(await pool.ssv.views.getAddress(), "0xfe");
+    const failed = await keeper.round().then(
+      () => false,
+      () => true,
+    );
+    expect(failed).to.equal(true);
+    expect(await states(1, 2, 3)).to.deep.equal(["asked", "asked", ""]);
+    await graceEnds();
+    await pool.networkHelpers.setCode(WITHDRAWAL_REQUESTS_ADDRESS, "0xfe");
+    await keeper.round().catch(() => undefined);
+    expect(await states(1, 2, 3, 4, 5)).to.deep.equal(["asked", "asked", "asked", "asked", ""]);
+    expect(keeper.said.some((line) => line.includes("tells no fee"))).to.equal(true);
+  });
+
+  it("does everything that is due in one block", async () => {
+    await redeem(2);
+    const keeper = await pool.startKeeper();
+    await keeper.round();
+    expect(await states(1, 2, 3, 4, 5)).to.deep.equal(["asked", "asked", "", "", ""]);
+    await pool.report({ exited: [1], arrivedWei: parseEther("32") });
+    await graceEnds();
+    await pool.networkHelpers.mine(SLOTS_PER_FRAME);
+    await pool.token.requestWithdrawal(parseEther("64"), pool.stranger);
+    expect((await pool.exits.demand()).due).to.equal(3n);
+    expect(await keeper.round()).to.deep.equal({ "force-exits sent": 1, "request-exits sent": 2, "remove sent": 1 });
+    expect(await forced()).to.deep.equal(await publicKeys(2));
+    expect(await states(3, 4, 5)).to.deep.equal(["asked", "asked", ""]);
+    expect((await pool.exits.demand()).due).to.equal(0n);
+  });
+
+  it("in a dry run says what it would force", async () => {
+    await redeem(2);
+    await (await pool.startKeeper()).round();
+    await graceEnds();
+    const dry = await pool.startKeeper({ dryRun: true });
+    expect(await dry.round()).to.deep.equal({ "force-exits dry-run": 1 });
+  });
+
+  it("tells what is needed and how validators stand", async () => {
+    await pool.report({ exiting: [1] });
+    await redeem(3, 2);
+    const keeper = await pool.startKeeper();
+    await keeper.round();
+    await keeper.round();
+    const figures = async (gauge: typeof keeper.metrics.exitDemand | typeof keeper.metrics.validators) =>
+      Object.fromEntries((await gauge.get()).values.map(({ labels, value }) => [Object.values(labels)[0], value]));
+    expect(await figures(keeper.metrics.exitDemand)).to.deep.equal({ needed: 2, confirmed: 1, underway: 1, due: 1 });
+    expect(await figures(keeper.metrics.validators)).to.deep.include({
+      deposited: 3,
+      exiting: 1,
+      asked: 1,
+      removed: 0,
+    });
   });
 });

@@ -174,8 +174,8 @@ export async function deployForKeeper() {
       await provider.request({ method: "evm_setAutomine", params: [false] });
       try {
         await role.processHead((await readHead(services, "latest"))!);
-        await provider.request({ method: "evm_mine", params: [] });
       } finally {
+        await provider.request({ method: "evm_mine", params: [] });
         await provider.request({ method: "evm_setAutomine", params: [true] });
       }
       const block = await ethers.provider.getBlock("latest");
