@@ -112,8 +112,9 @@ describe("keeper and exits", () => {
   });
 
   it("forces whom the operators do not exit in time, at the fee of EIP-7002, and gets back what is too much", async () => {
-    await redeem(2);
+    await redeem(4);
     const keeper = await pool.startKeeper();
+    await keeper.round();
     await keeper.round();
     await graceEnds();
     await setFee(60n); // 33 wei
@@ -122,9 +123,24 @@ describe("keeper and exits", () => {
     expect(await keeper.round()).to.deep.equal({ "force-exits sent": 1 });
     const block = await pool.ethers.provider.getBlock("latest");
     const receipt = await pool.ethers.provider.getTransactionReceipt(block!.transactions[0]!);
-    expect(before - (await balance()) - receipt!.fee).to.equal(2n * 33n);
-    expect(await forced()).to.deep.equal(await publicKeys(1, 2));
+    expect(before - (await balance()) - receipt!.fee).to.equal(4n * 33n);
+    expect(await forced()).to.deep.equal(await publicKeys(1, 2, 3, 4));
     expect(await keeper.round()).to.deep.equal({});
+  });
+
+  it("asks others before it forces one again: who can never exit does not stand in their way", async () => {
+    await redeem(1);
+    const keeper = await pool.startKeeper();
+    await keeper.round();
+    await graceEnds();
+    expect(await keeper.round()).to.deep.equal({ "force-exits sent": 1 });
+    expect(await forced()).to.deep.equal(await publicKeys(1));
+    await graceEnds();
+    expect(await keeper.round()).to.deep.equal({ "request-exits sent": 1 });
+    expect(await states(1, 2)).to.deep.equal(["asked", "asked"]);
+    await graceEnds();
+    expect(await keeper.round()).to.deep.equal({ "force-exits sent": 1 });
+    expect(await forced()).to.deep.equal(await publicKeys(2));
   });
 
   it("asks the next while the fee is above its limit, and says so once", async () => {
