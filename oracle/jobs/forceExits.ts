@@ -39,7 +39,7 @@ export interface ExitShares {
 
 /**
  * Shares what is due: first whoever did not come when asked is forced, then others are asked, and only what is left after them is
- * forced again. A validator that can never exit would otherwise be forced for ever and others never asked.
+ * forced again: who did not leave then may be one that cannot, and does not count as underway any more.
  * While a request costs too much, others are asked instead: who waits for ether does not wait for a fee.
  */
 export function shareExits(snapshot: ForceExitsSnapshot): ExitShares {

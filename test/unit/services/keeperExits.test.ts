@@ -256,8 +256,10 @@ describe("keeper and exits", () => {
     const keeper = await pool.startKeeper();
     await keeper.round();
     await keeper.round();
-    const figures = async (gauge: typeof keeper.metrics.exitDemand | typeof keeper.metrics.validators) =>
-      Object.fromEntries((await gauge.get()).values.map(({ labels, value }) => [Object.values(labels)[0], value]));
+    const figures = async (gauge: typeof keeper.metrics.exitDemand | typeof keeper.metrics.validators) => {
+      const { values } = await gauge.get();
+      return Object.fromEntries(values.map(({ labels, value }) => [Object.values(labels).map(String).join(), value]));
+    };
     expect(await figures(keeper.metrics.exitDemand)).to.deep.equal({ needed: 2, confirmed: 1, underway: 1, due: 1 });
     expect(await figures(keeper.metrics.validators)).to.deep.include({
       deposited: 3,
