@@ -2,11 +2,11 @@ import type { Signer } from "ethers";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { ChainReader, ChainView } from "../execution/chain.js";
 import { readHead } from "../execution/provider.js";
-import { registryView } from "../execution/registryView.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
 import type { Metrics } from "../ops/metrics.js";
-import { computeReport, REPORT_VERSION, type RegistryKey } from "../report/report.js";
+import { REPORT_VERSION } from "../report/report.js";
+import { tableHash } from "../report/table.js";
 import type { SigningJournal } from "../signatures/journal.js";
 import {
   digestOf,
@@ -18,6 +18,7 @@ import {
 } from "../signatures/messages.js";
 import type { SendSignatures } from "../signatures/push.js";
 import type { BeaconNodes } from "./beaconNodes.js";
+import { messageOf, readReport } from "./readReport.js";
 import { readWithdrawn, referenceBlock, type WithdrawnRecords } from "./reference.js";
 
 export interface OracleParts {
@@ -60,20 +61,6 @@ export function decideReport(situation: ReportSituation): ReportDecision {
     return { action: "wait", reason: "NotFinal" };
   }
   return { action: "sign", refSlot, beaconBlockRoot };
-}
-
-/** The deposited validators as the registry had them at a block. */
-export function registryKeysAt(view: ChainView, block: number): RegistryKey[] {
-  const registry = registryView(view.events.filter((event) => event.block <= block));
-  return [...registry.validators.values()]
-    .filter(({ status }) => status === "deposited")
-    .map(({ id, publicKey, cluster, exit }) => ({
-      id,
-      pubkey: publicKey,
-      cluster,
-      isExiting: exit.exiting,
-      isExited: exit.exited,
-    }));
 }
 
 const NO_ROOT = `0x${"00".repeat(32)}`;
@@ -134,53 +121,45 @@ export class OracleRole {
 
   async #sign(view: ChainView, refSlot: number, root: string): Promise<SignedMessage> {
     const { domains, signer, journal, metrics, logger } = this.#parts;
-    const report = await this.#compute(view, refSlot, root);
+    const { report, tableSha256 } = await this.#compute(view, refSlot, root);
     const message = { kind: "report", message: report } as const;
     journal.record({
       signer: await signer.getAddress(),
       domain: domainSeparator("report", domains),
       refSlot,
       digest: digestOf(message, domains),
+      tableSha256,
     });
     const signed = await sign(message, domains, signer);
     metrics.reportsSigned.inc();
     logger.info(
-      { refSlot, clBalance: report.clBalance.toString(), withdrawnAtRef: report.withdrawnAtRef.toString() },
+      {
+        refSlot,
+        clBalance: report.clBalance.toString(),
+        withdrawnAtRef: report.withdrawnAtRef.toString(),
+        tableSha256,
+      },
       "signed the report",
     );
     return signed;
   }
 
-  async #compute(view: ChainView, refSlot: number, root: string): Promise<Report> {
+  async #compute(view: ChainView, refSlot: number, root: string): Promise<{ report: Report; tableSha256: string }> {
     const { chain, beacon, records, metrics, logger } = this.#parts;
-    const { contracts } = chain;
-    const pubkeys = new Set([...view.registry.validators.values()].map(({ publicKey }) => publicKey));
-    const [state, genesis] = await Promise.all([beacon.readState(root, pubkeys), beacon.genesis()]);
-    const { hash, number } = state.executionBlock;
-    const withdrawnAtRefWei = records.get(hash) ?? (await this.#readLate(hash));
-    const { report, warnings } = computeReport({
-      refSlot: BigInt(refSlot),
-      state,
-      registry: registryKeysAt(view, number),
-      withdrawalVault: contracts.addresses.withdrawalVault,
-      genesisForkVersion: genesis.genesisForkVersion,
-      withdrawnAtRefWei,
+    const { report, table, warnings } = await readReport({
+      refSlot,
+      root,
+      view,
+      contracts: chain.contracts,
+      beacon,
+      withdrawnWei: async ({ hash }) => records.get(hash) ?? (await this.#readLate(hash)),
     });
     for (const { code, id, message } of warnings) {
       const level = code === "EXITED_WITH_BALANCE" ? "warn" : "alert";
       if (level === "alert") metrics.alerts.inc({ reason: code });
       logger[level]({ code, id }, message);
     }
-    return {
-      version: Number(report.version),
-      refSlot,
-      beaconBlockRoot: report.beaconBlockRoot,
-      clBalance: report.clBalanceWei,
-      openPenalties: report.openPenaltiesWei,
-      withdrawnAtRef: report.withdrawnAtRefWei,
-      exiting: report.exiting.map(Number),
-      exited: report.exited.map(Number),
-    };
+    return { report: messageOf(report), tableSha256: tableHash(table) };
   }
 
   /** The reference block was reorganised after its figure was written down: the node may still have the state of the final one. */

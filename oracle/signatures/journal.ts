@@ -31,7 +31,7 @@ export class SigningJournal {
   }
 
   /** Call before signing. Returns when the intent is on the disk; throws when another report was signed for the slot. */
-  record(intent: { signer: string; domain: string; refSlot: number; digest: string }): void {
+  record(intent: { signer: string; domain: string; refSlot: number; digest: string; tableSha256: string }): void {
     const earlier = this.#digests.get(keyOf(intent));
     if (earlier === intent.digest) return;
     if (earlier !== undefined) {

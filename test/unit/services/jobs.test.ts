@@ -7,7 +7,8 @@ import { planReport } from "../../../oracle/jobs/submitReport.js";
 import { planSyncFees } from "../../../oracle/jobs/syncFees.js";
 import { planTopUp, spendableWei } from "../../../oracle/jobs/topUp.js";
 import { planVet } from "../../../oracle/jobs/vet.js";
-import { decideReport, registryKeysAt, type ReportSituation } from "../../../oracle/roles/oracle.js";
+import { decideReport, type ReportSituation } from "../../../oracle/roles/oracle.js";
+import { registryKeysAt } from "../../../oracle/roles/readReport.js";
 import {
   depositKeysHash,
   digestOf,

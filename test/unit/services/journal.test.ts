@@ -16,7 +16,7 @@ describe("what a member keeps on disk", () => {
   });
 
   describe("signing journal", () => {
-    const intent = { signer: "0xa", domain: "0xd", refSlot: 63, digest: "0x1" };
+    const intent = { signer: "0xa", domain: "0xd", refSlot: 63, digest: "0x1", tableSha256: "ab" };
     const file = (): string => path.join(folder.path, "signed-reports.jsonl");
 
     it("refuses a second, different report for a slot, also after a restart", () => {
