@@ -7,7 +7,8 @@ export type StateErrorCode =
   | "STATE_EXTENDED"
   | "STATE_OFFSET_INVALID"
   | "STATE_TOO_LARGE"
-  | "STATE_MALFORMED";
+  | "STATE_MALFORMED"
+  | "STATE_BETWEEN_BLOCKS";
 
 /** The octets are not a beacon state of the fork they were announced as. */
 export class StateError extends PoolError<StateErrorCode> {

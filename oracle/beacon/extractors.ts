@@ -166,22 +166,23 @@ const PENDING_DEPOSIT_PUBKEY = fieldRange(PENDING_DEPOSIT, "pubkey");
 /** Collects the pending deposits of the keys of interest. */
 export class PendingDepositExtractor {
   readonly byPubkey = new Map<string, PendingDeposit[]>();
+  /** Their places in the queue, ascending. */
+  readonly indices: number[] = [];
   readonly #pubkeys: PubkeyIndex;
-  #collected = 0;
 
   constructor(pubkeys: PubkeyIndex) {
     this.#pubkeys = pubkeys;
   }
 
-  readonly observe: ElementObserver = (bytes, offset, _first, count) => {
+  readonly observe: ElementObserver = (bytes, offset, first, count) => {
     for (let i = 0, at = offset; i < count; i++, at += PENDING_DEPOSIT_SIZE) {
       const pubkey = this.#pubkeys.find(bytes, at + PENDING_DEPOSIT_PUBKEY.offset);
-      if (pubkey !== undefined) this.#collect(pubkey, bytes.subarray(at, at + PENDING_DEPOSIT_SIZE));
+      if (pubkey !== undefined) this.#collect(pubkey, first + i, bytes.subarray(at, at + PENDING_DEPOSIT_SIZE));
     }
   };
 
-  #collect(pubkey: string, bytes: Uint8Array): void {
-    if (++this.#collected > MAX_PENDING_DEPOSITS_OF_INTEREST) {
+  #collect(pubkey: string, index: number, bytes: Uint8Array): void {
+    if (this.indices.push(index) > MAX_PENDING_DEPOSITS_OF_INTEREST) {
       throw new StateError(
         "STATE_TOO_LARGE",
         `The state has more than ${MAX_PENDING_DEPOSITS_OF_INTEREST} pending deposits of the keys asked for, each of which would have cost ` +

@@ -1,8 +1,11 @@
 import {
   ByteVectorType,
   ContainerType,
+  isBasicType,
   ListBasicType,
   ListCompositeType,
+  ProgressiveListBasicType,
+  ProgressiveListCompositeType,
   VectorBasicType,
   VectorCompositeType,
   type BasicType,
@@ -11,7 +14,19 @@ import {
 } from "@chainsafe/ssz";
 import { ContainerHasher, type AnyContainer } from "./containerHasher.js";
 import { StateError } from "./errors.js";
-import { BatchMerkleizer, merkleizeChunks, mixInLength, NODE_SIZE, treeDepth } from "./merkle.js";
+import type { TreeShape } from "./gindex.js";
+import {
+  BATCH_NODES,
+  BatchMerkleizer,
+  createMerkleizer,
+  lengthNode,
+  merkleizeChunks,
+  mixIn,
+  NODE_SIZE,
+  treeDepth,
+  type Merkleizer,
+} from "./merkle.js";
+import { TreeWitness, type NodeStore } from "./witness.js";
 
 /** Eight times the validators of mainnet; a state that claims more is refused before any of it is hashed. */
 const MAX_LIST_ELEMENTS = 2 ** 24;
@@ -21,6 +36,43 @@ const MAX_SMALL_FIELD_SIZE = 64 * 1024;
 
 /** Sees the elements of a list as they pass: `count` whole elements from `offset` of `bytes`, the first of them number `first`. */
 export type ElementObserver = (bytes: Uint8Array, offset: number, first: number, count: number) => void;
+
+/** What of a list is to be proven, by index and ascending, and where the nodes that prove it go. */
+export interface ListWitness {
+  /** Each index is there before its element has been hashed. */
+  readonly indices: readonly number[];
+  readonly nodes: NodeStore;
+  /** Generalized index of the list. */
+  readonly gindex: number;
+}
+
+/** How a list of the consensus types is merkleized. */
+export interface ListLayout {
+  readonly shape: TreeShape;
+  readonly elementSize: number;
+  readonly elementsPerChunk: number;
+  /** Elements are records, and none for lists of numbers or of roots. */
+  readonly record: AnyContainer | undefined;
+  readonly maxElements: number;
+}
+
+/** The tree over a list's chunks and the node with its length beside it. */
+class ListTree {
+  readonly chunks: Merkleizer;
+  readonly #witness: TreeWitness | undefined;
+
+  constructor(layout: ListLayout, witness: ListWitness | undefined) {
+    if (witness !== undefined) {
+      const targets = { indices: witness.indices, perChunk: layout.elementsPerChunk };
+      this.#witness = new TreeWitness(witness.nodes, 2 * witness.gindex, targets);
+    }
+    this.chunks = createMerkleizer(layout.shape, this.#witness);
+  }
+
+  root(length: number): Uint8Array {
+    return mixIn(this.chunks.root(), lengthNode(length), this.#witness);
+  }
+}
 
 /** The root of one field of variable size, computed while its octets pass by. */
 export interface FieldHasher {
@@ -38,33 +90,33 @@ export interface FieldHasher {
 class ChunkListHasher implements FieldHasher {
   readonly elementSize: number;
   readonly maxSize: number;
-  readonly #tree: BatchMerkleizer;
-  readonly #buffer: Uint8Array;
+  readonly #tree: ListTree;
+  readonly #buffer = new Uint8Array(BATCH_NODES * NODE_SIZE);
   readonly #observe: ElementObserver | undefined;
   #filled = 0;
   #size = 0;
 
-  constructor(elementSize: number, limit: number, depth: number, observe: ElementObserver | undefined) {
-    this.elementSize = elementSize;
-    this.maxSize = Math.min(limit, MAX_LIST_ELEMENTS) * elementSize;
-    this.#tree = new BatchMerkleizer(depth);
-    this.#buffer = new Uint8Array(this.#tree.batchNodes * NODE_SIZE);
+  constructor(layout: ListLayout, observe: ElementObserver | undefined, witness: ListWitness | undefined) {
+    this.elementSize = layout.elementSize;
+    this.maxSize = layout.maxElements * layout.elementSize;
+    this.#tree = new ListTree(layout, witness);
     this.#observe = observe;
   }
 
   push(bytes: Uint8Array, start: number, end: number): void {
     for (let at = start; at < end;) {
-      const taken = Math.min(this.#buffer.length - this.#filled, end - at);
+      const batchSize = this.#tree.chunks.batchNodes * NODE_SIZE;
+      const taken = Math.min(batchSize - this.#filled, end - at);
       this.#buffer.set(bytes.subarray(at, at + taken), this.#filled);
       this.#filled += taken;
       at += taken;
-      if (this.#filled === this.#buffer.length) this.#flush();
+      if (this.#filled === batchSize) this.#flush();
     }
   }
 
   root(): Uint8Array {
     if (this.#filled > 0) this.#flush();
-    return mixInLength(this.#tree.root(), this.#size / this.elementSize);
+    return this.#tree.root(this.#size / this.elementSize);
   }
 
   #flush(): void {
@@ -72,7 +124,7 @@ class ChunkListHasher implements FieldHasher {
     this.#observe?.(this.#buffer, 0, first, Math.floor(this.#filled / this.elementSize));
     this.#size += this.#filled;
     this.#buffer.fill(0, this.#filled);
-    this.#tree.add(this.#buffer, Math.ceil(this.#filled / NODE_SIZE));
+    this.#tree.chunks.add(this.#buffer, Math.ceil(this.#filled / NODE_SIZE));
     this.#filled = 0;
   }
 }
@@ -82,7 +134,7 @@ class RecordListHasher implements FieldHasher {
   readonly elementSize: number;
   readonly maxSize: number;
   readonly #hasher: ContainerHasher;
-  readonly #tree: BatchMerkleizer;
+  readonly #tree: ListTree;
   readonly #observe: ElementObserver | undefined;
   /** A record that lies across two pieces of the stream. */
   readonly #split: Uint8Array;
@@ -90,11 +142,16 @@ class RecordListHasher implements FieldHasher {
   #loaded = 0;
   #count = 0;
 
-  constructor(element: AnyContainer, limit: number, depth: number, observe: ElementObserver | undefined) {
-    this.#tree = new BatchMerkleizer(depth);
-    this.#hasher = new ContainerHasher(element, this.#tree.batchNodes);
-    this.elementSize = this.#hasher.recordSize;
-    this.maxSize = Math.min(limit, MAX_LIST_ELEMENTS) * this.elementSize;
+  constructor(
+    record: AnyContainer,
+    layout: ListLayout,
+    observe: ElementObserver | undefined,
+    witness: ListWitness | undefined,
+  ) {
+    this.#tree = new ListTree(layout, witness);
+    this.#hasher = new ContainerHasher(record);
+    this.elementSize = layout.elementSize;
+    this.maxSize = layout.maxElements * layout.elementSize;
     this.#split = new Uint8Array(this.elementSize);
     this.#observe = observe;
   }
@@ -119,24 +176,25 @@ class RecordListHasher implements FieldHasher {
 
   root(): Uint8Array {
     if (this.#loaded > 0) this.#flush();
-    return mixInLength(this.#tree.root(), this.#count);
+    return this.#tree.root(this.#count);
   }
 
   #take(bytes: Uint8Array, offset: number, count: number): void {
     this.#observe?.(bytes, offset, this.#count, count);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let done = 0; done < count;) {
-      const batch = Math.min(this.#tree.batchNodes - this.#loaded, count - done);
+      const batchNodes = this.#tree.chunks.batchNodes;
+      const batch = Math.min(batchNodes - this.#loaded, count - done);
       this.#hasher.load(view, offset + done * this.elementSize, batch, this.#loaded);
       this.#loaded += batch;
       done += batch;
-      if (this.#loaded === this.#tree.batchNodes) this.#flush();
+      if (this.#loaded === batchNodes) this.#flush();
     }
     this.#count += count;
   }
 
   #flush(): void {
-    this.#tree.add(this.#hasher.roots(this.#loaded), this.#loaded);
+    this.#tree.chunks.add(this.#hasher.roots(this.#loaded), this.#loaded);
     this.#loaded = 0;
   }
 }
@@ -169,21 +227,47 @@ class SmallFieldHasher implements FieldHasher {
 }
 
 /**
- * The hasher of a field of variable size. A fork that brings another kind of list (the progressive lists of EIP-7916) adds its
- * hasher here.
+ * How the elements of a list are laid out, and nothing for other types. A fork that brings another kind of list adds it here.
  */
-export function createFieldHasher(name: string, type: Type<unknown>, observe?: ElementObserver): FieldHasher {
+export function listLayout(type: Type<unknown>): ListLayout | undefined {
   if (type instanceof ListBasicType) {
     const { elementType, limit, chunkDepth } = type as ListBasicType<BasicType<unknown>>;
-    return new ChunkListHasher(elementType.byteLength, limit, chunkDepth, observe);
+    return elementLayout(elementType, { kind: "binary", depth: chunkDepth }, limit);
   }
   if (type instanceof ListCompositeType) {
     const { elementType, limit, chunkDepth } = type as ListCompositeType<CompositeTypeAny>;
-    if (isNode(elementType)) return new ChunkListHasher(NODE_SIZE, limit, chunkDepth, observe);
-    if (elementType instanceof ContainerType && elementType.fixedSize !== null) {
-      return new RecordListHasher(elementType as AnyContainer, limit, chunkDepth, observe);
-    }
+    return elementLayout(elementType, { kind: "binary", depth: chunkDepth }, limit);
   }
+  if (type instanceof ProgressiveListBasicType) {
+    const { elementType } = type as ProgressiveListBasicType<BasicType<unknown>>;
+    return elementLayout(elementType, { kind: "progressive" });
+  }
+  if (type instanceof ProgressiveListCompositeType) {
+    const { elementType } = type as ProgressiveListCompositeType<CompositeTypeAny>;
+    return elementLayout(elementType, { kind: "progressive" });
+  }
+  return undefined;
+}
+
+function elementLayout(element: Type<unknown>, shape: TreeShape, limit = Infinity): ListLayout | undefined {
+  const { fixedSize } = element;
+  if (fixedSize === null) return undefined;
+  const record = element instanceof ContainerType ? (element as AnyContainer) : undefined;
+  if (record === undefined && !isBasicType(element) && !isNode(element)) return undefined;
+  const elementsPerChunk = record === undefined ? NODE_SIZE / fixedSize : 1;
+  return { shape, elementSize: fixedSize, elementsPerChunk, record, maxElements: Math.min(limit, MAX_LIST_ELEMENTS) };
+}
+
+/** The hasher of a field of variable size. */
+export function createFieldHasher(
+  name: string,
+  type: Type<unknown>,
+  observe?: ElementObserver,
+  witness?: ListWitness,
+): FieldHasher {
+  const layout = listLayout(type);
+  if (layout?.record !== undefined) return new RecordListHasher(layout.record, layout, observe, witness);
+  if (layout !== undefined) return new ChunkListHasher(layout, observe, witness);
   if (type.maxSize <= MAX_SMALL_FIELD_SIZE) return new SmallFieldHasher(name, type, observe);
   throw new TypeError(`no hasher for the field ${name} of type ${type.typeName}: the consensus types have changed`);
 }
@@ -193,7 +277,9 @@ export function hashFixedField(name: string, type: Type<unknown>, bytes: Uint8Ar
   const isChunks =
     type instanceof VectorBasicType ||
     (type instanceof VectorCompositeType && isNode((type as VectorCompositeType<CompositeTypeAny>).elementType));
-  if (isChunks && bytes.length % NODE_SIZE === 0) return merkleizeChunks(bytes, treeDepth(bytes.length / NODE_SIZE));
+  if (isChunks && bytes.length % NODE_SIZE === 0) {
+    return merkleizeChunks(bytes, new BatchMerkleizer(treeDepth(bytes.length / NODE_SIZE)));
+  }
   return hashWithLibrary(name, type, bytes);
 }
 

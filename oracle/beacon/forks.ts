@@ -1,6 +1,9 @@
+import { ProgressiveContainerType } from "@chainsafe/ssz";
 import { ssz } from "@lodestar/types";
 import type { AnyContainer } from "./containerHasher.js";
 import { StateError } from "./errors.js";
+import type { TreeShape } from "./gindex.js";
+import { NODE_SIZE, treeDepth } from "./merkle.js";
 
 /** Forks whose states this version reads. A new one needs its state layout, its tests and a review of the report's rules. */
 export const SUPPORTED_FORKS = ["electra", "fulu"] as const;
@@ -15,6 +18,26 @@ export interface ForkTypes {
 /** The consensus types of a fork, of the preset that is active in this process. */
 export function forkTypes(fork: SupportedFork): ForkTypes {
   return { state: ssz[fork].BeaconState, payloadHeader: ssz[fork].ExecutionPayloadHeader };
+}
+
+/** How the roots of a container's fields are merkleized. */
+export interface ContainerShape {
+  readonly tree: TreeShape;
+  /** The node that a progressive container (EIP-7495) mixes in: which of its fields there are. */
+  readonly activeFields: Uint8Array | undefined;
+}
+
+export function containerShape(type: AnyContainer): ContainerShape {
+  const fields = Object.keys(type.fields).length;
+  if (!(type instanceof ProgressiveContainerType)) {
+    return { tree: { kind: "binary", depth: treeDepth(fields) }, activeFields: undefined };
+  }
+  const { bitLen, uint8Array } = type.activeFields;
+  if (bitLen !== fields)
+    throw new TypeError(`${type.typeName} has gaps between its fields: the consensus types have changed`);
+  const activeFields = new Uint8Array(NODE_SIZE);
+  activeFields.set(uint8Array);
+  return { tree: { kind: "progressive" }, activeFields };
 }
 
 /** Accepts the name a beacon node gives to a fork (`Eth-Consensus-Version`) or says what to update. */

@@ -1,4 +1,6 @@
 import { hashInto } from "@chainsafe/hashtree";
+import { spineGindex, type TreeShape } from "./gindex.js";
+import type { TreeWitness } from "./witness.js";
 
 /** Octets of a node of a Merkle tree, and of a chunk of SSZ data. */
 export const NODE_SIZE = 32;
@@ -48,11 +50,20 @@ function createScratch(count: number): readonly [Uint8Array, Uint8Array] {
 /** For the thousands of batches of one state: garbage of their size would outgrow the state's own memory. */
 const batchScratch = createScratch(BATCH_NODES);
 
+/** Sees the levels of a tree while they are hashed: `width` nodes, `height` levels above those that `merkleize` was given. */
+type LevelObserver = (nodes: Uint8Array, width: number, height: number) => void;
+
 /**
  * Root of a tree of height `depth` over the first `count` nodes of `nodes`, which themselves are roots of subtrees of height
  * `floor`; missing nodes are subtrees of zeroes. `nodes` is only read.
  */
-export function merkleize(nodes: Uint8Array, count: number, depth: number, floor = 0): Uint8Array {
+export function merkleize(
+  nodes: Uint8Array,
+  count: number,
+  depth: number,
+  floor = 0,
+  onLevel?: LevelObserver,
+): Uint8Array {
   if (count > 2 ** depth) throw new RangeError(`${count} nodes do not fit a tree of depth ${depth}`);
   if (count === 0) return zeroHash(depth + floor);
   let level = nodes;
@@ -61,6 +72,7 @@ export function merkleize(nodes: Uint8Array, count: number, depth: number, floor
   // two buffers in turn: every level is at most half as wide as the one below it
   let [target, spare] = count <= BATCH_NODES ? batchScratch : createScratch(count);
   while (width > 1) {
+    onLevel?.(level, width, height);
     const pairs = width >> 1;
     hashInto(level.subarray(0, pairs * 2 * NODE_SIZE), target.subarray(0, pairs * NODE_SIZE));
     if (width % 2 === 1) {
@@ -73,63 +85,150 @@ export function merkleize(nodes: Uint8Array, count: number, depth: number, floor
     height++;
   }
   let root: Uint8Array = new Uint8Array(level.subarray(0, NODE_SIZE));
-  for (; height < depth; height++) root = hashPair(root, zeroHash(height + floor));
+  for (; height < depth; height++) {
+    onLevel?.(root, 1, height);
+    root = hashPair(root, zeroHash(height + floor));
+  }
   return root;
 }
 
-/** `mix_in_length` of the SSZ specification. */
-export function mixInLength(root: Uint8Array, length: number): Uint8Array {
-  const node = new Uint8Array(NODE_SIZE);
-  new DataView(node.buffer).setBigUint64(0, BigInt(length), true);
+/** Root of what SSZ mixes a node in: the length of a list, the active fields of a progressive container. */
+export function mixIn(root: Uint8Array, node: Uint8Array, witness?: TreeWitness): Uint8Array {
+  witness?.keepChildren(witness.gindex / 2, root, node);
   return hashPair(root, node);
 }
 
-/**
- * Root of a tree whose leaves arrive in order, in batches: of every full batch only its root is kept, so that the memory of
- * a list of two million validators is a few thousand nodes.
- */
-export class BatchMerkleizer {
-  /** Every batch but the last has exactly this many nodes. */
+/** The node that SSZ mixes into the root of a list: its length. */
+export function lengthNode(length: number): Uint8Array {
+  const node = new Uint8Array(NODE_SIZE);
+  new DataView(node.buffer).setBigUint64(0, BigInt(length), true);
+  return node;
+}
+
+/** Nodes one after another, with room for `size` octets. */
+export function concatNodes(nodes: readonly Uint8Array[], size = nodes.length * NODE_SIZE): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(size);
+  let at = 0;
+  for (const node of nodes) {
+    joined.set(node, at);
+    at += node.length;
+  }
+  return joined;
+}
+
+/** Root of a tree whose chunks arrive in order, in batches. */
+export interface Merkleizer {
+  /** The next batch has exactly this many nodes unless it is the last. Never more than BATCH_NODES. */
+  readonly batchNodes: number;
+  /** Takes the next batch, the first `count` nodes of `nodes`, which it only reads. */
+  add(nodes: Uint8Array, count: number): void;
+  /** Root over everything added. */
+  root(): Uint8Array;
+}
+
+/** A binary tree: of every full batch only its root is kept, so that the memory of a list of two million validators is a few thousand nodes. */
+export class BatchMerkleizer implements Merkleizer {
   readonly batchNodes: number;
   readonly #depth: number;
   readonly #batchHeight: number;
-  #roots = new Uint8Array(64 * NODE_SIZE);
+  readonly #witness: TreeWitness | undefined;
+  #roots = new Uint8Array(NODE_SIZE);
   #batches = 0;
   #closed = false;
 
-  constructor(depth: number) {
+  constructor(depth: number, witness?: TreeWitness) {
     this.#depth = depth;
+    this.#witness = witness;
     this.#batchHeight = Math.min(BATCH_HEIGHT, depth);
     this.batchNodes = 1 << this.#batchHeight;
   }
 
-  /** Takes the next batch, the first `count` nodes of `nodes`, which it only reads. */
   add(nodes: Uint8Array, count: number): void {
     if (this.#closed) throw new RangeError("a short batch can only be the last");
     this.#closed = count < this.batchNodes;
     const end = (this.#batches + 1) * NODE_SIZE;
-    if (end > this.#roots.length) {
-      const grown = new Uint8Array(this.#roots.length * 2);
-      grown.set(this.#roots);
-      this.#roots = grown;
-    }
-    this.#roots.set(merkleize(nodes, count, this.#batchHeight), end - NODE_SIZE);
+    if (end > this.#roots.length) this.#roots = concatNodes([this.#roots], this.#roots.length * 2);
+    const isWanted = this.#witness?.wants(this.#batches * this.batchNodes, this.batchNodes) === true;
+    const observe = isWanted ? this.#observer(this.#batches, this.#batchHeight, 0) : undefined;
+    this.#roots.set(merkleize(nodes, count, this.#batchHeight, 0, observe), end - NODE_SIZE);
     this.#batches++;
   }
 
-  /** Root over everything added. */
   root(): Uint8Array {
-    return merkleize(this.#roots, this.#batches, this.#depth - this.#batchHeight, this.#batchHeight);
+    const levels = this.#depth - this.#batchHeight;
+    const observe = this.#witness === undefined ? undefined : this.#observer(0, levels, this.#batchHeight);
+    return merkleize(this.#roots, this.#batches, levels, this.#batchHeight, observe);
+  }
+
+  /** Of the tree number `part` of those of `levels` levels that stand on `floor`. */
+  #observer(part: number, levels: number, floor: number): LevelObserver {
+    return (nodes, width, height) => {
+      const capacity = 2 ** (levels - height);
+      this.#witness?.keep({ nodes, width, capacity, first: part * capacity, height: height + floor }, this.#depth);
+    };
   }
 }
 
+/** A progressive tree (EIP-7916): H(chunk 0, H(tree of chunks 1 to 4, H(tree of the next 16, ...))), ended by zero. */
+export class ProgressiveMerkleizer implements Merkleizer {
+  readonly #witness: TreeWitness | undefined;
+  readonly #roots: Uint8Array[] = [];
+  #subtree: BatchMerkleizer;
+  #added = 0;
+  /** Chunks before the current subtree. */
+  #before = 0;
+
+  constructor(witness?: TreeWitness) {
+    this.#witness = witness;
+    this.#subtree = this.#open();
+  }
+
+  get batchNodes(): number {
+    return this.#subtree.batchNodes;
+  }
+
+  add(nodes: Uint8Array, count: number): void {
+    this.#subtree.add(nodes, count);
+    this.#added += count;
+    if (this.#added - this.#before === 4 ** this.#roots.length) this.#close();
+  }
+
+  root(): Uint8Array {
+    if (this.#added > this.#before) this.#close();
+    let root = zeroHash(0);
+    for (let i = this.#roots.length - 1; i >= 0; i--) {
+      const subtreeRoot = this.#roots[i] ?? root;
+      if (this.#witness !== undefined) {
+        this.#witness.keepChildren(spineGindex(this.#witness.gindex, i), subtreeRoot, root);
+      }
+      root = hashPair(subtreeRoot, root);
+    }
+    return root;
+  }
+
+  #open(): BatchMerkleizer {
+    const number = this.#roots.length;
+    const witness = this.#witness?.within(2 * spineGindex(this.#witness.gindex, number), this.#before);
+    return new BatchMerkleizer(2 * number, witness);
+  }
+
+  #close(): void {
+    this.#roots.push(this.#subtree.root());
+    this.#before = this.#added;
+    this.#subtree = this.#open();
+  }
+}
+
+export function createMerkleizer(shape: TreeShape, witness?: TreeWitness): Merkleizer {
+  return shape.kind === "binary" ? new BatchMerkleizer(shape.depth, witness) : new ProgressiveMerkleizer(witness);
+}
+
 /** Root of chunks that are all in memory, e.g. a vector of roots. */
-export function merkleizeChunks(chunks: Uint8Array, depth: number): Uint8Array {
-  const tree = new BatchMerkleizer(depth);
-  const step = tree.batchNodes * NODE_SIZE;
-  for (let at = 0; at < chunks.length; at += step) {
-    const batch = chunks.subarray(at, at + step);
+export function merkleizeChunks(chunks: Uint8Array, tree: Merkleizer): Uint8Array {
+  for (let at = 0; at < chunks.length;) {
+    const batch = chunks.subarray(at, at + tree.batchNodes * NODE_SIZE);
     tree.add(batch, batch.length / NODE_SIZE);
+    at += batch.length;
   }
   return tree.root();
 }

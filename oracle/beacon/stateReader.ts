@@ -9,10 +9,11 @@ import {
   ValidatorExtractor,
 } from "./extractors.js";
 import { createFieldHasher, decode, hashFixedField, type ElementObserver, type FieldHasher } from "./fieldHashers.js";
-import { forkTypes, type ForkTypes, type SupportedFork } from "./forks.js";
-import { toHex } from "./hex.js";
-import { merkleizeChunks, NODE_SIZE, treeDepth } from "./merkle.js";
+import { containerShape, forkTypes, type ForkTypes, type SupportedFork } from "./forks.js";
+import { fromHex, toHex } from "./hex.js";
+import { createMerkleizer, merkleizeChunks, mixIn, NODE_SIZE } from "./merkle.js";
 import { PubkeyIndex } from "./pubkeyIndex.js";
+import { ProofCollector, type ProofRequest, type StateProofs } from "./stateProofs.js";
 import type { StateParts, ValidatorRecord } from "./stateParts.js";
 
 /** Octets of an SSZ offset. */
@@ -66,6 +67,13 @@ function layOut(types: ForkTypes): { fields: readonly Field[]; fixedSize: number
   return { fields, fixedSize: offset };
 }
 
+export interface StateReaderOptions {
+  /** The keys of the validators to take out. */
+  readonly pubkeys: ReadonlySet<string>;
+  /** What to keep proofs of. */
+  readonly prove?: ProofRequest;
+}
+
 /**
  * Reads a serialised beacon state in one pass, in pieces of any size, and never holds more of it than its part of fixed size
  * (2.7 MB on mainnet) and one batch of each list. The pass computes the state's root and takes out what the pool needs; since
@@ -81,13 +89,17 @@ export class StateReader {
   readonly #fields: readonly Field[];
   readonly #fixed: Uint8Array;
   #variable: readonly VariableField[] = [];
+  readonly #request: ProofRequest | undefined;
   #extractors: Extractors | undefined;
+  #proofs: ProofCollector | undefined;
+  #stateRoot: string | undefined;
   #payloadHeader: Uint8Array = new Uint8Array(0);
   #position = 0;
   #current = 0;
 
-  constructor(fork: SupportedFork, options: { readonly pubkeys: ReadonlySet<string> }) {
+  constructor(fork: SupportedFork, options: StateReaderOptions) {
     this.#fork = fork;
+    this.#request = options.prove;
     this.#types = forkTypes(fork);
     this.#pubkeys = new Set(options.pubkeys);
     this.#index = new PubkeyIndex(this.#pubkeys);
@@ -125,8 +137,19 @@ export class StateReader {
     if ((this.#position - last.start) % last.hasher.elementSize !== 0) {
       throw this.#error("STATE_TRUNCATED", `the stream ended inside an element of ${last.name}`);
     }
-    const stateRoot = this.#root();
-    return this.#parts(stateRoot, extractors);
+    this.#stateRoot ??= this.#root();
+    return this.#parts(this.#stateRoot, extractors);
+  }
+
+  /** After `finish`: proofs of what the reader was to prove, up to the root of the block that the state is the result of. */
+  proofs(): StateProofs {
+    if (this.#stateRoot === undefined || this.#proofs === undefined) {
+      throw new TypeError(
+        "there are proofs after the whole state was read by a reader that was asked to prove something",
+      );
+    }
+    const header = this.#octets("latestBlockHeader");
+    return this.#proofs.finish(fromHex(this.#stateRoot), header, (list) => this.#length(list));
   }
 
   /** With the part of fixed size complete, the offsets say where each list begins. They are the node's word: all are checked. */
@@ -138,13 +161,21 @@ export class StateReader {
       this.#decode("nextWithdrawalValidatorIndex", ssz.ValidatorIndex),
     );
     const observers = this.#observers(this.#extractors);
+    const { validators, pendingDeposits } = this.#extractors;
+    this.#proofs =
+      this.#request &&
+      new ProofCollector(this.#types, this.#request, {
+        validators: validators.indices,
+        balances: validators.indices,
+        pendingDeposits: pendingDeposits.indices,
+      });
     const view = new DataView(this.#fixed.buffer);
     const variable = this.#fields
       .filter(({ fixedSize }) => fixedSize === null)
       .map(({ name, type, offset }) => ({
         name,
         start: view.getUint32(offset, true),
-        hasher: createFieldHasher(name, type, observers.get(name)),
+        hasher: this.#hasher(name, type, observers.get(name)),
       }));
     const first = variable[0]?.start ?? 0;
     if (first !== this.#fixed.length) {
@@ -152,6 +183,11 @@ export class StateReader {
     }
     this.#variable = variable.map((field, i) => this.#bounded(field, variable[i + 1]?.start));
     this.#requireEqualLengths();
+  }
+
+  #hasher(name: string, type: Type<unknown>, observe: ElementObserver | undefined): FieldHasher {
+    const proofs = this.#proofs;
+    return createFieldHasher(name, type, proofs?.observer(name, observe) ?? observe, proofs?.witness(name));
   }
 
   #bounded(field: Omit<VariableField, "end">, next: number | undefined): VariableField {
@@ -232,7 +268,10 @@ export class StateReader {
           : hashFixedField(name, type, this.#fixed.subarray(offset, offset + fixedSize));
       if (root !== undefined) roots.set(root, i * NODE_SIZE);
     }
-    return toHex(merkleizeChunks(roots, treeDepth(this.#fields.length)));
+    const { tree, activeFields } = containerShape(this.#types.state);
+    const witness = this.#proofs?.stateWitness;
+    const root = merkleizeChunks(roots, createMerkleizer(tree, witness));
+    return toHex(activeFields === undefined ? root : mixIn(root, activeFields, witness));
   }
 
   #parts(stateRoot: string, extractors: Extractors): StateParts {
@@ -284,7 +323,12 @@ export class StateReader {
     if (field?.fixedSize !== type.fixedSize || type.fixedSize === null) {
       throw new TypeError(`the field ${name} is not of type ${type.typeName}: the consensus types have changed`);
     }
-    return decode(name, type, this.#fixed.subarray(field.offset, field.offset + type.fixedSize));
+    return decode(name, type, this.#octets(name));
+  }
+
+  #octets(name: string): Uint8Array {
+    const field = this.#fields.find((candidate) => candidate.name === name);
+    return this.#fixed.subarray(field?.offset, (field?.offset ?? 0) + (field?.fixedSize ?? 0));
   }
 
   #error(code: StateErrorCode, what: string): StateError {
