@@ -96,8 +96,9 @@ export async function startService(config: Config, options: ServiceOptions = {})
   const store = new SignatureStore();
   const send: SendSignatures = async (messages) => {
     // what the keeper in this process refuses, another one may still want
-    if (config.roles.includes("keeper")) messages.forEach((message) => store.add(message));
-    await pushSignatures(config.collectors, messages, metrics, logger);
+    const here = config.roles.includes("keeper") ? messages.filter((message) => store.add(message).kept) : [];
+    const told = await pushSignatures(config.collectors, messages, metrics, logger);
+    return [...here.flatMap((message) => store.opposing(message)), ...told];
   };
   const shared = { chain, beacon, domains, config, metrics, send };
   const app = createHttpServer(metrics, () => service.health);

@@ -111,7 +111,7 @@ export class KeeperRole {
     const { chain, store } = this.#parts;
     const { reportOracle } = chain.contracts;
     const at = { blockTag: head.hash };
-    const [{ refSlot, done, beaconBlockRoot }, { quorum }] = await Promise.all([
+    const [{ refSlot, done, beaconBlockRoot }, { members_: members, signers, quorum }] = await Promise.all([
       reportOracle.reportable(at),
       reportOracle.members(at),
     ]);
@@ -120,7 +120,7 @@ export class KeeperRole {
       this.#once(`report:${refSlot}:${signer}:${field}:${theirs}`, () => {
         this.#parts.metrics.reportDisagreements.inc({ field });
         this.#parts.logger.error(
-          { refSlot, signer, field, theirs, majority },
+          { refSlot, member: members[signers.indexOf(signer)], signer, field, theirs, majority },
           "a member's report differs from the others'",
         );
       });

@@ -11,12 +11,14 @@ import type { SigningJournal } from "../signatures/journal.js";
 import {
   digestOf,
   domainSeparator,
+  recover,
   sign,
   type Report,
   type SignedMessage,
   type SigningDomains,
 } from "../signatures/messages.js";
 import type { SendSignatures } from "../signatures/push.js";
+import { differences } from "../signatures/store.js";
 import type { BeaconNodes } from "./beaconNodes.js";
 import { messageOf, readReport } from "./readReport.js";
 import { readWithdrawn, referenceBlock, type WithdrawnRecords } from "./reference.js";
@@ -63,6 +65,44 @@ export function decideReport(situation: ReportSituation): ReportDecision {
   return { action: "sign", refSlot, beaconBlockRoot };
 }
 
+type SignedReport = Extract<SignedMessage, { kind: "report" }>;
+
+export interface OpposedField {
+  /** Cold address of the other member, and the key it signed with. */
+  readonly member: string;
+  readonly signer: string;
+  readonly field: string;
+  readonly theirs: string;
+  readonly ours: string;
+}
+
+/**
+ * In what reports of other members differ from this member's. They come from collectors, which are not trusted: a report counts only if
+ * a member signed it.
+ *
+ * @param committee cold addresses by signing key
+ */
+export function disagreeing(
+  ours: SignedReport,
+  opposing: readonly SignedMessage[],
+  committee: ReadonlyMap<string, string>,
+  domains: SigningDomains,
+): OpposedField[] {
+  return opposing.flatMap((other) => {
+    if (other.kind !== "report" || other.message.refSlot !== ours.message.refSlot) return [];
+    const signer = recover(other, domains);
+    const member = signer === null ? undefined : committee.get(signer);
+    if (signer === null || member === undefined) return [];
+    return differences(other.message, ours.message).map(({ field, left, right }) => ({
+      member,
+      signer,
+      field,
+      theirs: left,
+      ours: right,
+    }));
+  });
+}
+
 const NO_ROOT = `0x${"00".repeat(32)}`;
 
 /** One oracle member: at each head it signs the report that is due, once its figures are final, and sends it until it is accepted. */
@@ -70,20 +110,26 @@ export class OracleRole {
   readonly #parts: OracleParts;
   /** block of the last reference slot asked for */
   #referenceNumber: number | undefined;
-  #signed: { refSlot: number; message: SignedMessage } | null = null;
+  #signed: { refSlot: number; message: SignedReport } | null = null;
+  /** reference slot of the report that was sent once more after one was accepted */
+  #sentAfter: number | null = null;
+  readonly #toldDifferences = new Set<string>();
 
   constructor(parts: OracleParts) {
     this.#parts = parts;
   }
 
   async processHead(head: Head): Promise<void> {
-    const { chain, send, metrics, logger } = this.#parts;
+    const { chain, metrics, logger } = this.#parts;
     const { contracts, provider } = chain;
     const refSlot = latestRefSlot(contracts.frames, head.timestamp);
     if (refSlot === null) return;
     const at = { blockTag: head.hash };
     const reportable = await contracts.reportOracle.reportable(at);
-    if (reportable.done) return;
+    if (reportable.done) {
+      await this.#sendOnceMore(Number(reportable.refSlot), head);
+      return;
+    }
     const reference = await referenceBlock(provider, contracts.frames, refSlot, head, this.#referenceNumber);
     this.#referenceNumber = reference.number;
     // whatever becomes of the report, this must be written down while nodes have the state
@@ -116,10 +162,33 @@ export class OracleRole {
       const message = await this.#sign(view, decision.refSlot, decision.beaconBlockRoot);
       this.#signed = { refSlot: decision.refSlot, message };
     }
-    await send([this.#signed.message]);
+    await this.#send(this.#signed.message, head);
   }
 
-  async #sign(view: ChainView, refSlot: number, root: string): Promise<SignedMessage> {
+  /** Only when a report was accepted have collectors the others', which tell this member whether it was alone. */
+  async #sendOnceMore(refSlot: number, head: Head): Promise<void> {
+    if (this.#signed?.refSlot !== refSlot || this.#sentAfter === refSlot) return;
+    await this.#send(this.#signed.message, head);
+    this.#sentAfter = refSlot;
+  }
+
+  async #send(signed: SignedReport, head: Head): Promise<void> {
+    const { chain, domains, send, metrics, logger } = this.#parts;
+    const opposing = await send([signed]);
+    if (opposing.length === 0) return;
+    const { members_: members, signers } = await chain.contracts.reportOracle.members({ blockTag: head.hash });
+    const committee = new Map(signers.map((signer, i) => [signer, members[i] ?? signer]));
+    const { refSlot } = signed.message;
+    for (const told of disagreeing(signed, opposing, committee, domains)) {
+      const key = Object.values({ refSlot, ...told }).join();
+      if (this.#toldDifferences.has(key)) continue;
+      this.#toldDifferences.add(key);
+      metrics.reportDisagreements.inc({ field: told.field });
+      logger.error({ refSlot, ...told }, "another member's report differs from this one's: compare `pooleth report`");
+    }
+  }
+
+  async #sign(view: ChainView, refSlot: number, root: string): Promise<SignedReport> {
     const { domains, signer, journal, metrics, logger } = this.#parts;
     const { report, tableSha256 } = await this.#compute(view, refSlot, root);
     const message = { kind: "report", message: report } as const;

@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { Metrics } from "../ops/metrics.js";
 import type { ServiceLogger } from "../ops/logging.js";
-import { signedMessageSchema } from "./messages.js";
+import { messageToJson, signedMessageSchema, type SignedMessage } from "./messages.js";
 import type { SignatureStore } from "./store.js";
 
 export const SIGNATURES_PATH = "/v1/signatures";
@@ -16,8 +16,17 @@ const MAX_STRANGERS = 2;
 
 const body = z.strictObject({ messages: z.array(signedMessageSchema).min(1).max(MAX_MESSAGES) });
 
-/** What a collector answers: one result for each message, in order. */
-export const answerSchema = z.object({ results: z.array(z.string()) });
+/** More members than any set has. */
+const MAX_OPPOSING = 64;
+
+/**
+ * What a collector answers: one result for each message, in order, and the reports of other members that say something else than one
+ * that it kept. Members only push: this is how one learns that it is alone, and with which figure.
+ */
+export const answerSchema = z.object({
+  results: z.array(z.string()),
+  opposing: z.array(signedMessageSchema).max(MAX_OPPOSING).default([]),
+});
 
 /** Accepts signatures from members; each is judged by itself, so one that is outdated does not cost the others. */
 export function registerCollector(
@@ -34,6 +43,7 @@ export function registerCollector(
       return reply.status(400).send({ error: "Malformed", problems });
     }
     let strangers = 0;
+    const opposing: SignedMessage[] = [];
     const results = parsed.data.messages.map((message) => {
       if (strangers === MAX_STRANGERS) {
         metrics.signaturesReceived.inc({ result: "NotJudged" });
@@ -43,6 +53,7 @@ export function registerCollector(
       const result = added.kept ? "Kept" : added.reason;
       if (result === "BadSignature" || result === "NotAMember") strangers += 1;
       metrics.signaturesReceived.inc({ result });
+      if (added.kept) opposing.push(...store.opposing(message));
       if (!added.kept && added.reason === "AnotherReportSigned") {
         logger.alert(
           { message: message.kind, refSlot: "refSlot" in message.message ? message.message.refSlot : undefined },
@@ -51,6 +62,10 @@ export function registerCollector(
       }
       return result;
     });
-    return reply.send({ results });
+    return reply
+      .type("application/json")
+      .send(
+        messageToJson({ results, ...(opposing.length === 0 ? {} : { opposing: opposing.slice(0, MAX_OPPOSING) }) }),
+      );
   });
 }

@@ -111,7 +111,11 @@ export function digestOf({ kind, message }: Message, domains: SigningDomains): s
   return TypedDataEncoder.hash(domainOf(kind, domains), TYPES[kind], valueOf(message));
 }
 
-export async function sign(message: Message, domains: SigningDomains, signer: Signer): Promise<SignedMessage> {
+export async function sign<M extends Message>(
+  message: M,
+  domains: SigningDomains,
+  signer: Signer,
+): Promise<M & { readonly signature: string }> {
   const { kind } = message;
   const signature = await signer.signTypedData(domainOf(kind, domains), TYPES[kind], valueOf(message.message));
   return { ...message, signature };

@@ -124,6 +124,15 @@ export class SignatureStore {
     return this.#all<DepositApproval>("deposit").filter(({ message }) => message.cluster === cluster);
   }
 
+  /** What members signed that says something else about the same frame; nothing for a message that is no report. */
+  opposing({ kind, message }: SignedMessage): SignedMessage[] {
+    if (kind !== "report" || this.#context === null) return [];
+    const digest = digestOf({ kind, message }, this.#context.domains);
+    return this.reports(message.refSlot)
+      .filter((other) => other.digest !== digest)
+      .map((other) => ({ kind, message: other.message, signature: other.signature }));
+  }
+
   get size(): number {
     return this.#entries.size;
   }
@@ -201,11 +210,25 @@ export function disagreements<T extends object>(collected: readonly Collected<T>
   const [majority, ...others] = groupByDigest(collected);
   const expected = majority?.[0]?.message;
   if (expected === undefined) return [];
-  return others
-    .flat()
-    .flatMap(({ signer, message }) =>
-      (Object.keys(expected) as (keyof T & string)[])
-        .map((field) => ({ signer, field, theirs: String(message[field]), majority: String(expected[field]) }))
-        .filter(({ theirs, majority: most }) => theirs !== most),
-    );
+  return others.flat().flatMap(({ signer, message }) =>
+    differences(message, expected).map(({ field, left, right }) => ({
+      signer,
+      field,
+      theirs: left,
+      majority: right,
+    })),
+  );
+}
+
+export interface Difference {
+  readonly field: string;
+  readonly left: string;
+  readonly right: string;
+}
+
+/** The fields in which two messages of a kind differ, with what each of them says. */
+export function differences<T extends object>(left: T, right: T): Difference[] {
+  return (Object.keys(right) as (keyof T & string)[])
+    .map((field) => ({ field, left: String(left[field]), right: String(right[field]) }))
+    .filter((pair) => pair.left !== pair.right);
 }

@@ -24,6 +24,7 @@ describe("lies", () => {
   let story: Story;
   let keeper: RunningService;
   let keeperLog: LogRecord[];
+  let oracleLog: LogRecord[];
   let validators: string[];
 
   before(async () => {
@@ -33,7 +34,9 @@ describe("lies", () => {
     const { logger, records } = recordingLogger();
     keeperLog = records;
     keeper = await pool.start("keeper", 0, { logger });
-    await pool.start("oracle", 0);
+    const oracle = recordingLogger();
+    oracleLog = oracle.records;
+    await pool.start("oracle", 0, { logger: oracle.logger });
     await pool.start("oracle", 1);
     validators = await activate(story, 2);
     traffic(story);
@@ -44,10 +47,10 @@ describe("lies", () => {
   /** The third member's report about the frame that can be reported now, with an ETH too much. */
   const pushFalseReport = (): Promise<Report> => falseReport(story, keeper, [LIAR], eth("1"));
 
-  const differing = (refSlot: number): LogRecord[] =>
-    keeperLog.filter((record) => record.msg.includes("differs") && record["refSlot"] === refSlot);
+  const differing = (refSlot: number, log = keeperLog): LogRecord[] =>
+    log.filter((record) => record.msg.includes("differs") && record["refSlot"] === refSlot);
 
-  it("of one member change nothing: the honest quorum is submitted, and the keeper names the member and the field", async () => {
+  it("of one member change nothing: the honest quorum is submitted, and keeper and members name the member and the field", async () => {
     const { pool } = story;
     const { devnet } = pool;
     await devnet.advance(SLOTS_PER_FRAME - (devnet.slot % SLOTS_PER_FRAME) + 1);
@@ -62,6 +65,19 @@ describe("lies", () => {
     ).to.deep.equal([
       [committeeKey("oracle", LIAR).address, "clBalance", String(lie.clBalance), String(report.clBalance)],
     ]);
+    const [members, signers] = await pool.reportOracle.members();
+    const signer = committeeKey("oracle", LIAR).address;
+    const told = {
+      refSlot: lie.refSlot,
+      member: members[signers.indexOf(signer)],
+      signer,
+      field: "clBalance",
+      theirs: String(lie.clBalance),
+      ours: String(report.clBalance),
+    };
+    const [once, ...more] = differing(lie.refSlot, oracleLog);
+    expect(once).to.include(told);
+    expect(more).to.deep.equal([]);
     await expectNoDifference(story);
   });
 

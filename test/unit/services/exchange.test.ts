@@ -127,6 +127,20 @@ describe("push exchange", () => {
     expect(await count("signaturesReceived")).to.deep.equal({ Kept: 1, AnotherReportSigned: 1 });
   });
 
+  it("tells a member of the reports that others signed against its own, and nobody else", async () => {
+    const [, second, third] = members("oracle") as [Wallet, Wallet, Wallet];
+    const other = await sign({ kind: "report", message: { ...REPORT, clBalance: 1n } }, DOMAINS, second);
+    const same = await sign({ kind: "report", message: REPORT }, DOMAINS, third);
+    expect(await pushSignatures([url], [report], metrics, logger)).to.deep.equal([]);
+    expect(await pushSignatures([url], [other], metrics, logger)).to.deep.equal([report]);
+    expect(await pushSignatures([url], [same], metrics, logger)).to.deep.equal([other]);
+    expect(await pushSignatures([url, url], [report], metrics, logger)).to.deep.equal([other, other]);
+    const stranger = await sign({ kind: "report", message: REPORT }, DOMAINS, new Wallet(id("stranger")));
+    expect(await pushSignatures([url], [stranger], metrics, logger)).to.deep.equal([]);
+    const later = await sign({ kind: "report", message: { ...REPORT, refSlot: 95 } }, DOMAINS, oracle);
+    expect(await pushSignatures([url], [later], metrics, logger)).to.deep.equal([]);
+  });
+
   it("serves health and metrics beside it", async () => {
     expect((await fetch(`${url}/health`)).status).to.equal(503);
     expect(await (await fetch(`${url}/metrics`)).text()).to.include("pooleth_signatures_received_total");

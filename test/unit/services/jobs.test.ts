@@ -7,7 +7,7 @@ import { planReport } from "../../../oracle/jobs/submitReport.js";
 import { planSyncFees } from "../../../oracle/jobs/syncFees.js";
 import { planTopUp, spendableWei } from "../../../oracle/jobs/topUp.js";
 import { planVet } from "../../../oracle/jobs/vet.js";
-import { decideReport, type ReportSituation } from "../../../oracle/roles/oracle.js";
+import { decideReport, disagreeing, type ReportSituation } from "../../../oracle/roles/oracle.js";
 import { registryKeysAt } from "../../../oracle/roles/readReport.js";
 import {
   depositKeysHash,
@@ -65,6 +65,22 @@ describe("what is due", () => {
     });
     it("abstains from a version it does not know", () => {
       expect(decideReport({ ...ready, version: 2n })).to.deep.equal({ action: "abstain", reason: "UnknownVersion" });
+    });
+    it("names the member, the field and both values when another signed something else, whoever tells it", async () => {
+      const [us, them] = oracles as [Wallet, Wallet];
+      const committee = new Map(oracles.map(({ address }, i) => [address, `cold ${i}`]));
+      const ours = await sign({ kind: "report", message: REPORT }, DOMAINS, us);
+      const other = { ...REPORT, clBalance: 1n, exited: [4] };
+      const theirs = await sign({ kind: "report", message: other }, DOMAINS, them);
+      expect(disagreeing(ours, [theirs], committee, DOMAINS)).to.deep.equal([
+        { member: "cold 1", signer: them.address, field: "clBalance", theirs: "1", ours: String(REPORT.clBalance) },
+        { member: "cold 1", signer: them.address, field: "exited", theirs: "4", ours: "1,4" },
+      ]);
+      // a collector cannot make it up, nor is another frame's report one
+      const forged = { ...theirs, message: { ...other, clBalance: 2n } };
+      const stranger = await sign({ kind: "report", message: other }, DOMAINS, guardians[0]!);
+      const later = await sign({ kind: "report", message: { ...other, refSlot: 95 } }, DOMAINS, them);
+      expect(disagreeing(ours, [forged, stranger, later], committee, DOMAINS)).to.deep.equal([]);
     });
     it("reports the validators that were funded at the reference block, and exits known by then", () => {
       const story = new Story().publish(validators).vet().register(validators);
