@@ -206,6 +206,13 @@ export function isLeaving({ exit }: ValidatorView): boolean {
   return exit.exiting || exit.exited;
 }
 
+/** The order of ValidatorExits: those of retired clusters first, lowest cluster first, each by age; then all others by age. */
+export function byTurn({ clusters }: RegistryView): (a: ValidatorView, b: ValidatorView) => number {
+  const rank = ({ cluster }: ValidatorView): number => (clusters.get(cluster)?.active === false ? cluster : Infinity);
+  const age = ({ depositOrder }: ValidatorView): number => depositOrder ?? Infinity;
+  return (a, b) => (rank(a) === rank(b) ? age(a) - age(b) : rank(a) - rank(b));
+}
+
 /** Those whose operators were asked to exit them, which no report has seen leave. */
 export function unconfirmedExits({ validators }: RegistryView): ValidatorView[] {
   return [...validators.values()].filter((validator) => validator.exit.turn === "asked" && !isLeaving(validator));

@@ -1,5 +1,11 @@
 import type { PoolContracts } from "../execution/contracts.js";
-import { isLeaving, unconfirmedExits, type RegistryView, type ValidatorView } from "../execution/registryView.js";
+import {
+  byTurn,
+  isLeaving,
+  unconfirmedExits,
+  type RegistryView,
+  type ValidatorView,
+} from "../execution/registryView.js";
 import type { Action } from "./job.js";
 
 /** Keys of one request: with 13 operators each about 1.6 million gas. */
@@ -67,10 +73,10 @@ export function askable(registry: RegistryView): number {
 
 /** Whom the contract has next: those of the first retired cluster that has any, else all; each by the order of deposits. */
 function exitOrder(registry: RegistryView): ValidatorView[] {
-  const left = waiting(registry).sort(byDeposit);
-  const isRetired = ({ cluster }: ValidatorView): boolean => registry.clusters.get(cluster)?.active === false;
-  const retired = Math.min(...left.filter(isRetired).map(({ cluster }) => cluster));
-  return retired === Infinity ? left : left.filter(({ cluster }) => cluster === retired);
+  const left = waiting(registry).sort(byTurn(registry));
+  const [first] = left;
+  if (first === undefined || registry.clusters.get(first.cluster)?.active !== false) return left;
+  return left.filter(({ cluster }) => cluster === first.cluster);
 }
 
 /** Funded validators whose turn has not come. */

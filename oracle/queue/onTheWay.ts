@@ -3,7 +3,7 @@ import { estimateReturns, type ReturnEstimate } from "../beacon/exits.js";
 import type { ExitRules } from "../beacon/schemas.js";
 import { FAR_FUTURE_EPOCH, type StateParts, type ValidatorRecord } from "../beacon/stateParts.js";
 import type { FrameConfig } from "../clock.js";
-import type { RegistryView, ValidatorView } from "../execution/registryView.js";
+import { byTurn, type RegistryView, type ValidatorView } from "../execution/registryView.js";
 
 const WEI_PER_GWEI = 10n ** 9n;
 /** Less is what a duty of before earned after the rest had arrived. */
@@ -57,7 +57,8 @@ export function onTheWay(
     return isOwned && record.balanceGwei >= MUCH_GWEI ? [{ validator, record }] : [];
   });
   const leaving = owned.filter(({ record }) => hasBegun(record));
-  const staying = owned.filter(({ record }) => !hasBegun(record)).toSorted(byTurn(registry));
+  const inTurn = byTurn(registry);
+  const staying = owned.filter(({ record }) => !hasBegun(record)).toSorted((a, b) => inTurn(a.validator, b.validator));
   const asked = staying.filter(({ validator }) => validator.exit.turn === "asked");
   const forced = asked.filter(({ validator }) => demand.overdue.has(validator.id)).length;
   const next = staying
@@ -88,20 +89,7 @@ export function arrivalOf({ estimate }: OnTheWay): number {
   return estimate?.likely.timestamp ?? Infinity;
 }
 
-interface Owned {
-  readonly validator: ValidatorView;
-  readonly record: ValidatorRecord;
-}
-
 const hasBegun = ({ exitEpoch }: ValidatorRecord): boolean => exitEpoch !== FAR_FUTURE_EPOCH;
-
-/** The order of ValidatorExits: those of retired clusters first, lowest cluster first, each by age; then all others by age. */
-function byTurn({ clusters }: RegistryView): (a: Owned, b: Owned) => number {
-  const rank = ({ validator: { cluster } }: Owned): number =>
-    clusters.get(cluster)?.active === false ? cluster : Infinity;
-  const age = ({ validator: { depositOrder } }: Owned): number => depositOrder ?? Infinity;
-  return (a, b) => (rank(a) === rank(b) ? age(a) - age(b) : rank(a) - rank(b));
-}
 
 function stageOf(
   { id, exit }: ValidatorView,
