@@ -46,7 +46,7 @@ export default defineConfig({
   test: {
     mocha: { timeout: 120_000, parallel: true, jobs: 2 },
     solidity: {
-      fuzz: { runs: 256, seed: "0x706f6f6c" },
+      fuzz: { runs: 256, seed: process.env.CAMPAIGN_SEED ?? "0x706f6f6c" },
       // 100,000 actions; the handler requires, so that a revert is a finding
       invariant: { runs: Number(process.env.CAMPAIGN_RUNS ?? "1000"), depth: 100, failOnRevert: true },
     },

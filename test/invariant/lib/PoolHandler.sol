@@ -13,18 +13,21 @@ import {
     StakeLimits,
     Totals
 } from "../../../contracts/interfaces/IPoolManager.sol";
+import {Report} from "../../../contracts/interfaces/IReportOracle.sol";
+import {IValidatorExits} from "../../../contracts/interfaces/IValidatorExits.sol";
+import {IValidatorRegistry} from "../../../contracts/interfaces/IValidatorRegistry.sol";
 import {IRewardsVault, IWithdrawalVault} from "../../../contracts/interfaces/IVaults.sol";
 import {IWithdrawalQueue, RequestStatus} from "../../../contracts/interfaces/IWithdrawalQueue.sol";
-import {Deployment} from "./Deployment.sol";
+import {SystemContracts} from "./SystemContracts.sol";
+import {ValidatorHandler} from "./ValidatorHandler.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice What can happen to the pool, one function an action, and what must hold across each of them.
+/// @notice What can happen to the pool, one function an action, and what must hold across each of them. It begins with validators and
+/// stakers, so that a hundred actions suffice for whole lives of both.
 ///
 /// To add an action: a function `(uint256 a, uint256 b)` with the modifier `asUser`, `asReport` or `asTime`, which sets `_done` once it
 /// succeeded, books in the ghosts what it moved, and is listed in `actions`.
-abstract contract PoolHandler is Deployment {
-    uint256 public constant ACTORS = 4;
-
+abstract contract PoolHandler is ValidatorHandler {
     struct Request {
         uint256 owner; // actor
         uint256 shares;
@@ -33,86 +36,32 @@ abstract contract PoolHandler is Deployment {
         bool claimed;
     }
 
-    struct Rate {
-        uint256 total;
-        uint256 shares;
-    }
-
-    /// How often an action did what it is there for.
-    mapping(bytes4 action => uint256) public succeeded;
-    bool internal _done;
-
-    // time and beacon chain, as they really are
-    uint256 public clock = START;
-    uint256 public beacon; // all ETH there, seen by a report or not
-    uint256 internal _openPenalties;
-    uint256 internal _deposited; // ever
-    uint256 internal _exited; // ever into the WithdrawalVault, gifts too
-    uint256 internal _frame; // to which these belong: no report for the frame before saw them
-    uint256 internal _depositedInFrame;
-    uint256 internal _exitedInFrame;
-    uint256 internal _exitedAtBeacon; // of _exitedInFrame, from the beacon chain
-
-    // what came in and went out, wei
-    uint256 public staked = INITIAL;
-    int256 public gained; // by rewards and gifts less losses and open penalties, as far as a report for the last frame knows
-    int256 public gainedApplied; // in the last applied report
+    int256 public gainedApplied; // as the last applied report knew
     int256 internal _gainedPending;
     uint256 public executionApplied; // swept from the RewardsVault
     uint256 public paidToQueue;
     uint256 public claimable;
-    uint256 public claimed;
     uint256 public strayManager; // forced upon it
     uint256 public strayQueue;
-    mapping(uint256 actor => uint256) public claimableOf;
-    mapping(uint256 actor => uint256) public queuedSharesOf;
-    mapping(uint256 actor => uint256) public outOf; // claimed ETH
-    mapping(uint256 actor => int256) internal _entitled; // by stakes, transfers, gains and losses, up to now
     Request[] internal _requests;
     uint256 public finalised;
     uint256 public pendingFrame;
 
-    // as the last applied report left it
-    uint256 internal _etherAtReport = INITIAL;
-    uint256 internal _yearlyBpsAtReport = 1_000;
-    bool internal _recovering;
-
-    receive() external payable {} // as registry: what fundDeposits sends
-
-    /// Whatever users do at one moment: no share loses value, nobody gains.
-    modifier asUser() {
+    constructor() {
         _enter();
-        Rate memory rate = _rate();
-        for (uint256 k; k < ACTORS; ++k) _entitled[k] = int256(wealth(k));
-        _;
-        _requireNotLower(rate, 0, "I3: an action lowers the rate");
-        uint256 rounding = 2 * Math.ceilDiv(token.totalPooledEther(), token.totalShares()) + 2;
-        for (uint256 k; k < ACTORS; ++k)
-            require(int256(wealth(k)) <= _entitled[k] + int256(rounding), "I2: an actor gains by an action");
-        _leave();
+        for (uint256 k; k < ACTORS; ++k) _stake(k, 155 ether);
+        for (uint256 round; round < 3; ++round) {
+            for (uint256 cluster = 1; cluster <= CLUSTERS; ++cluster) {
+                _register(cluster, 2);
+                require(_deposit(cluster, 2, 0), "the first validators");
+            }
+        }
     }
 
-    /// A report or what governance does with one.
-    modifier asReport() {
-        _enter();
-        _;
-        _leave();
-    }
-
-    modifier asTime() {
-        _enter();
-        Totals memory t = manager.totals();
-        uint256 since = clock;
-        _;
-        uint256 growth = token.totalPooledEther() - t.totalPooledEther; // reverts if time takes
-        require(growth <= t.locked, "I10: more streams than is locked");
-        uint256 most = (_etherAtReport * _yearlyBpsAtReport * (clock - since)) / (365 days * 10_000) + 1;
-        require(_recovering || growth <= most, "I10: faster than the yearly limit");
-        _leave();
-    }
+    receive() external payable {}
 
     function actions() external pure returns (bytes4[] memory list) {
-        list = new bytes4[](23);
+        list = new bytes4[](34);
         uint256 n;
         list[n++] = this.stake.selector;
         list[n++] = this.transfer.selector;
@@ -127,8 +76,19 @@ abstract contract PoolHandler is Deployment {
         list[n++] = this.trespass.selector;
         list[n++] = this.forceEther.selector;
         list[n++] = this.giveToVaults.selector;
-        list[n++] = this.exit.selector;
+        list[n++] = this.register.selector;
         list[n++] = this.deposit.selector;
+        list[n++] = this.discard.selector;
+        list[n++] = this.retire.selector;
+        list[n++] = this.askExits.selector;
+        list[n++] = this.askWrongly.selector;
+        list[n++] = this.askAgain.selector;
+        list[n++] = this.forceExits.selector;
+        list[n++] = this.takeRequests.selector;
+        list[n++] = this.beginExit.selector;
+        list[n++] = this.complete.selector;
+        list[n++] = this.skim.selector;
+        list[n++] = this.remove.selector;
         list[n++] = this.reportGain.selector;
         list[n++] = this.reportLoss.selector;
         list[n++] = this.reportSlashing.selector;
@@ -143,16 +103,11 @@ abstract contract PoolHandler is Deployment {
 
     function stake(uint256 a, uint256 b) external asUser {
         uint256 k = a % ACTORS;
-        uint256 amount = _pick(b, 0.0009 ether, 8_000 ether);
+        uint256 amount = _pick(b, 0.0009 ether, 250 ether);
         (bool open, uint256 available) = manager.stakingState();
-        vm.deal(actor(k), amount);
-        vm.prank(actor(k));
-        (bool ok, ) = address(manager).call{value: amount}(abi.encodeCall(IPoolManager.stake, (actor(k), address(0))));
+        bool ok = _stake(k, amount);
         require(ok == (open && amount >= 0.001 ether && amount <= available), "staking state");
-        if (!ok) return;
-        staked += amount;
-        _entitled[k] += int256(amount);
-        _done = true;
+        _done = ok;
     }
 
     function transfer(uint256 a, uint256 b) external asUser {
@@ -286,7 +241,7 @@ abstract contract PoolHandler is Deployment {
 
     /// I12: what only the pool's own parts and governance may do.
     function trespass(uint256 a, uint256 b) external asUser {
-        (address target, bytes memory call, bytes4 expected) = _forbidden(b % 26, actor(a % ACTORS));
+        (address target, bytes memory call, bytes4 expected) = _forbidden(b % 29, actor(a % ACTORS));
         vm.prank(actor(a % ACTORS));
         (bool ok, bytes memory reason) = target.call(call);
         require(!ok && bytes4(reason) == expected, "I12: a stranger is let in, or refused for another reason");
@@ -304,11 +259,12 @@ abstract contract PoolHandler is Deployment {
         vm.deal(to, to.balance + amount);
         if (a % 2 == 0) strayManager += amount;
         else strayQueue += amount;
+        brought += int256(amount);
         _done = true;
     }
 
     function giveToVaults(uint256 a, uint256 b) external asUser {
-        uint256 amount = _pick(b, 1, 100 ether);
+        uint256 amount = _pick(b, 1, 5 ether);
         if (a % 2 == 0) {
             vm.deal(address(rewardsVault), address(rewardsVault).balance + amount);
         } else {
@@ -316,75 +272,65 @@ abstract contract PoolHandler is Deployment {
             _exited += amount;
             _exitedInFrame += amount;
         }
-        _done = true;
-    }
-
-    /// From the beacon chain to the WithdrawalVault: neither gain nor loss.
-    function exit(uint256, uint256 b) external asUser {
-        uint256 seen = beacon - _depositedInFrame;
-        uint256 amount = _pick(b, 0, seen - Math.min(seen, 2 * _openPenalties));
-        vm.deal(address(withdrawalVault), address(withdrawalVault).balance + amount);
-        beacon -= amount;
-        _exited += amount;
-        _exitedInFrame += amount;
-        _exitedAtBeacon += amount;
-        _done = amount != 0;
-    }
-
-    function deposit(uint256, uint256 b) external asUser {
-        uint256 most = manager.depositableEther() / 32 ether;
-        uint256 validators = _pick(b, 1, most + 1);
-        (, , bool stale) = manager.rate();
-        bool current = !stale && pendingFrame == 0;
-        (bool ok, ) = address(manager).call(abi.encodeCall(IPoolManager.fundDeposits, (validators)));
-        require(ok == (current && validators <= most), "deposits of what is free");
-        if (!ok) return;
-        beacon += validators * 32 ether;
-        _deposited += validators * 32 ether;
-        _depositedInFrame += validators * 32 ether;
+        brought += int256(amount);
         _done = true;
     }
 
     // reports
 
+    /// Rewards, or ETH for a validator that was empty.
     function reportGain(uint256 a, uint256 b) external asReport {
         _nextFrame(a);
         uint256 amount = _pick(b, 0, _seen() / 100);
-        beacon += amount;
-        gained += int256(amount);
-        _report();
+        if (a % 8 == 0 || _findOrdinary(0) == 0) _strayEther += amount;
+        _gain(amount);
+        _report(a >> 8);
         _done = amount != 0;
     }
 
     function reportLoss(uint256 a, uint256 b) external asReport {
         _nextFrame(a);
-        uint256 most = Math.min(_seen(), beacon - _depositedInFrame);
-        uint256 amount = _pick(b, 0, most - Math.min(most, 2 * _openPenalties)) / (a % 4 == 0 ? 2 : 25);
-        beacon -= amount;
-        gained -= int256(amount);
-        _report();
+        uint256 amount = _pick(b, 0, _ordinary()) / (a % 8 == 0 ? 2 : 50);
+        _lose(amount);
+        _report(a >> 8);
         _done = amount != 0;
     }
 
-    /// Penalties become known before they are taken.
+    /// A part is taken at once, the rest becomes known before it is taken.
     function reportSlashing(uint256 a, uint256 b) external asReport {
         _nextFrame(a);
-        uint256 most = Math.min(_seen(), beacon - _depositedInFrame);
-        uint256 amount = _pick(b, 0, most / 10);
-        gained += int256(_openPenalties) - int256(amount);
-        _openPenalties = amount;
-        _report();
-        _done = amount != 0;
+        uint256 id = _findOrdinary(a >> 40);
+        if (id != 0) {
+            uint256 balance = _ordinary() / _ordinaryCount();
+            uint256 initial = balance / 32;
+            uint256 open = _pick(b, 0, a % 4 == 0 ? balance - initial : balance / 8);
+            _lose(initial);
+            gained -= int256(open);
+            _openPenalties += open;
+            _slashedEther += balance - initial;
+            _slashing[id] = Slashing(uint128(balance - initial), uint128(open));
+            Key storage key = _keyOf[id];
+            (key.stage, key.since, key.wasSlashed) = (Stage.Slashed, uint32(_frame), true);
+        }
+        _report(a >> 8);
+        _done = id != 0;
     }
 
-    /// Nothing new, except that open penalties are taken.
-    function reportQuiet(uint256 a, uint256) external asReport {
+    /// Nothing new, except that open penalties are taken, by more or by less than was expected.
+    function reportQuiet(uint256 a, uint256 b) external asReport {
         _nextFrame(a);
-        uint256 taken = Math.min(_openPenalties, beacon - _depositedInFrame);
-        beacon -= taken;
-        gained += int256(_openPenalties) - int256(taken);
-        _openPenalties = 0;
-        _report();
+        for (uint256 id = 1; id <= lastId && _openPenalties != 0; ++id) {
+            Slashing memory slashing = _slashing[id];
+            if (slashing.open == 0) continue;
+            uint256 taken = a % 2 == 0 ? slashing.open : _pick(b, 0, slashing.balance);
+            gained += int256(uint256(slashing.open));
+            _openPenalties -= slashing.open;
+            _slashedEther -= taken;
+            _slashing[id] = Slashing(uint128(slashing.balance - taken), 0);
+            _lose(taken);
+            break;
+        }
+        _report(a >> 8);
         _done = true;
     }
 
@@ -394,7 +340,7 @@ abstract contract PoolHandler is Deployment {
             require(!ok, "no loss waits");
             return;
         }
-        if (a % 3 == 0) {
+        if (a % 4 == 0) {
             manager.discardLoss(manager.pendingLoss().refSlot);
         } else {
             (Totals memory t, Rate memory rate) = (manager.totals(), _rate());
@@ -408,11 +354,22 @@ abstract contract PoolHandler is Deployment {
 
     // guardians and governance
 
-    function pauseOrResume(uint256 a, uint256) external asUser {
-        if (a % 4 == 0) manager.pauseStaking();
-        else if (a % 4 == 1) manager.resumeStaking();
-        else if (a % 4 == 2) manager.pauseFinalisation();
-        else manager.resumeFinalisation();
+    function pauseOrResume(uint256 a, uint256 b) external asUser {
+        if (a % 8 == 0) {
+            guardians.pauseStaking(guardians.approvalEpoch(), _signed(_pauseDigest("PauseStaking")));
+        } else if (a % 8 == 1) {
+            guardians.pauseFinalisation(guardians.approvalEpoch(), _signed(_pauseDigest("PauseFinalisation")));
+        } else if (a % 8 == 2) {
+            bytes memory signature = _signedBy(b % 2, _pauseDigest("PauseDeposits"));
+            guardians.rearm(_member(b % 2));
+            guardians.pauseDeposits(guardians.approvalEpoch(), signature);
+        } else if (a % 8 < 5) {
+            manager.resumeStaking();
+        } else if (a % 8 < 7) {
+            manager.resumeFinalisation();
+        } else {
+            guardians.resumeDeposits();
+        }
         _done = true;
     }
 
@@ -420,93 +377,76 @@ abstract contract PoolHandler is Deployment {
         if (a % 4 == 0) manager.setFee(uint16(b % 1_501));
         else if (a % 4 == 1) manager.setStreamLimit(uint16(100 + (b % 4_901)));
         else if (a % 4 == 2) manager.setLossLimit(uint16(10 + (b % 1_000)), uint32(1 days + (b % 89 days)));
-        else reserve.setShortfall(_pick(b, 0, 10 ether));
+        else reserve.setRunway(uint32(_pick(b, 2, 2_628_000)), 1);
         _done = true;
     }
 
     /// Seconds to weeks.
     function wait(uint256, uint256 b) external asTime {
-        _warp(clock + _pick(b, 1, 30 days));
+        _warp(clock + _pick(b, 1, b % 3 == 0 ? 30 days : 1 days));
         _done = true;
     }
 
     // what the invariants read
 
-    function actor(uint256 k) public pure returns (address) {
-        return address(uint160(0xAC7000 + k));
-    }
-
-    /// Wei that the actor holds or could hold: claims taken, claims due, shares, shares in the queue.
-    function wealth(uint256 k) public view returns (uint256) {
-        return outOf[k] + claimableOf[k] + token.getPooledEthByShares(token.sharesOf(actor(k)) + queuedSharesOf[k]);
-    }
-
-    function knownShares() external view returns (uint256 sum) {
+    function knownShares() internal view returns (uint256 sum) {
         sum = token.sharesOf(DEAD) + token.sharesOf(TREASURY) + token.sharesOf(address(queue));
         sum += token.sharesOf(address(manager));
         for (uint256 k; k < ACTORS; ++k) sum += token.sharesOf(actor(k));
     }
 
-    function requestsMade() external view returns (uint256) {
-        return _requests.length;
-    }
 
     // ghosts
 
-    function _enter() private {
-        vm.warp(clock);
-        _done = false;
-        uint256 frame = _frameAt(clock);
-        if (frame == _frame) return;
-        // gifts to the WithdrawalVault are gains once a report can know of them
-        gained += int256(_exitedInFrame - _exitedAtBeacon);
-        (_frame, _depositedInFrame, _exitedInFrame, _exitedAtBeacon) = (frame, 0, 0, 0);
+    function _stake(uint256 k, uint256 amount) private returns (bool ok) {
+        vm.deal(actor(k), amount);
+        vm.prank(actor(k));
+        (ok, ) = address(manager).call{value: amount}(abi.encodeCall(IPoolManager.stake, (actor(k), address(0))));
+        vm.deal(actor(k), 0);
+        if (!ok) return false;
+        staked += amount;
+        brought += int256(amount);
+        _entitled[k] += int256(amount);
     }
 
-    function _leave() private {
-        if (_done) ++succeeded[msg.sig];
+    function _pauseDigest(string memory kind) private view returns (bytes32) {
+        bytes32 typeHash = keccak256(bytes.concat(bytes(kind), "(uint256 approvalEpoch)"));
+        return _guardianDigest(abi.encode(typeHash, guardians.approvalEpoch()));
     }
 
-    function _warp(uint256 timestamp) private {
-        clock = timestamp;
-        vm.warp(timestamp);
-    }
-
-    /// A frame is reported once.
-    function _nextFrame(uint256 a) private {
-        if (_frameAt(clock) <= manager.lastFrame() + 1)
-            _warp(START + (_frameAt(clock) - 2) * FRAME + ((a >> 16) % (FRAME / 2)));
-        bool done = _done;
-        _enter();
-        _done = done;
-    }
-
-    /// Beacon balance at the reference slot.
-    function _seen() private view returns (uint256) {
-        return beacon + _exitedAtBeacon - _depositedInFrame;
-    }
-
-    function _report() private {
+    function _report(uint256 seed) private {
         (Totals memory t, Rate memory rate) = (manager.totals(), _rate());
         uint256 execution = address(rewardsVault).balance;
         uint256 frame = _frameAt(clock) - 1;
-        bool applied = manager.applyReport(
-            Figures({
-                frame: frame,
-                refSlot: (frame + 1) * 7_200 - 1,
-                clBalance: _seen(),
-                openPenalties: _openPenalties,
-                withdrawnAtRef: _exited - _exitedInFrame
-            })
-        );
+        (uint32[] memory exiting, uint32[] memory exited) = _named(seed);
+        _submit(frame, exiting, exited);
+        bool applied = manager.lastFrame() == frame;
         require(pendingFrame == 0 || !applied, "I10: a report passes a loss that waits");
         if (applied) {
             _applied(t, rate, gained, execution, frame);
+            _mark(exiting, exited);
         } else {
             (_gainedPending, pendingFrame) = (gained, frame);
             Rate memory later = _rate();
             require(later.total == rate.total && later.shares == rate.shares, "a loss that waits changes nothing");
         }
+        _survey();
+    }
+
+    /// What the beacon chain held at the end of the frame, signed by two members.
+    function _submit(uint256 frame, uint32[] memory exiting, uint32[] memory exited) private {
+        Report memory report = Report({
+            version: 1,
+            refSlot: uint64((frame + 1) * 7_200 - 1),
+            beaconBlockRoot: keccak256(abi.encode(frame)),
+            clBalance: uint128(_seen()),
+            openPenalties: uint128(_openPenalties),
+            withdrawnAtRef: uint128(_exited - _exitedInFrame),
+            exiting: exiting,
+            exited: exited
+        });
+        SystemContracts.setBeaconRoot(_startOf(frame + 1), report.beaconBlockRoot, clock);
+        reportOracle.submitReport(report, _signed(reportOracle.digest(report)));
     }
 
     function _applied(Totals memory t, Rate memory rate, int256 known, uint256 execution, uint256 frame) private {
@@ -585,20 +525,6 @@ abstract contract PoolHandler is Deployment {
         _done = true;
     }
 
-    function _moved(uint256 from, uint256 to, uint256 amount) private {
-        _entitled[from] -= int256(amount);
-        _entitled[to] += int256(amount);
-    }
-
-    function _rate() private view returns (Rate memory) {
-        return Rate(token.totalPooledEther(), token.totalShares());
-    }
-
-    function _requireNotLower(Rate memory before, uint256 loss, string memory why) private view {
-        Rate memory later = _rate();
-        require(later.total * before.shares >= (before.total - loss) * later.shares, why);
-    }
-
     /// A request that nobody claimed yet, from an arbitrary one on; 0 if there is none.
     function _find(uint256 a, bool due) private view returns (uint256) {
         uint256 n = due ? finalised : _requests.length;
@@ -612,13 +538,6 @@ abstract contract PoolHandler is Deployment {
     function _one(uint256 id) private pure returns (uint256[] memory ids) {
         ids = new uint256[](1);
         ids[0] = id;
-    }
-
-    /// From `low` to `high`, of every order of magnitude.
-    function _pick(uint256 seed, uint256 low, uint256 high) private pure returns (uint256) {
-        if (high <= low) return low;
-        uint256 span = (high - low) >> ((seed % 4 == 0) ? (seed >> 2) % 64 : 0);
-        return seed % 16 == 1 ? high : low + ((seed >> 8) % (span + 1));
     }
 
     function _forbidden(uint256 i, address who) private view returns (address, bytes memory, bytes4) {
@@ -647,7 +566,15 @@ abstract contract PoolHandler is Deployment {
             if (i == 13) return (m, abi.encodeCall(IPoolManager.setLossLimit, (10, 1 days)), e);
             bytes memory upgrade = abi.encodeCall(UUPSUpgradeable.upgradeToAndCall, (who, ""));
             if (i == 14) return (m, upgrade, e);
-            return (i == 15 ? address(queue) : address(withdrawalVault), upgrade, e);
+            address[6] memory others = [
+                address(queue),
+                address(withdrawalVault),
+                address(registry),
+                address(exits),
+                address(reportOracle),
+                address(guardians)
+            ];
+            return (others[3 * (i - 15) + (uint160(who) % 3)], upgrade, e);
         }
         if (i < 20) {
             bytes4 e = Initializable.InvalidInitialization.selector;
@@ -681,6 +608,30 @@ abstract contract PoolHandler is Deployment {
                 abi.encodeCall(IWithdrawalVault.sweep, (1)),
                 IWithdrawalVault.NotPoolManager.selector
             );
-        return (address(rewardsVault), abi.encodeCall(IRewardsVault.sweep, ()), IRewardsVault.NotPoolManager.selector);
+        if (i == 25)
+            return (
+                address(rewardsVault),
+                abi.encodeCall(IRewardsVault.sweep, ()),
+                IRewardsVault.NotPoolManager.selector
+            );
+        bytes[] memory keys = _keys(1);
+        if (i == 26)
+            return (
+                address(withdrawalVault),
+                abi.encodeCall(IWithdrawalVault.requestExits, (keys)),
+                IWithdrawalVault.NotValidatorExits.selector
+            );
+        if (i == 27)
+            return (
+                address(registry),
+                abi.encodeCall(IValidatorRegistry.exitInSSV, (1, keys)),
+                IValidatorRegistry.NotAuthorized.selector
+            );
+        uint32[] memory ids = new uint32[](1);
+        return (
+            address(exits),
+            abi.encodeCall(IValidatorExits.recordExits, (ids, ids)),
+            IValidatorExits.NotAuthorized.selector
+        );
     }
 }
