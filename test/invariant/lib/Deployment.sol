@@ -33,7 +33,7 @@ abstract contract Deployment {
     uint256 internal constant BLOCK = 25_000_000;
     uint256 internal constant FRAME = 1 days;
     uint32 internal constant MARGIN = 768;
-    uint256 internal constant GRACE = 2; // frames
+    uint256 internal constant GRACE = 1; // frame
     uint256 internal constant CLUSTERS = 3;
     uint256 internal constant INITIAL = 1 ether;
     address internal constant DEAD = 0x000000000000000000000000000000000000dEaD;
@@ -116,7 +116,10 @@ abstract contract Deployment {
         token = new PoolETH(_at(18), _at(5));
         rewardsVault = new RewardsVault(_at(18));
         withdrawalVault = WithdrawalVault(
-            _proxy(address(new WithdrawalVault(_at(18), _at(14))), abi.encodeCall(WithdrawalVault.initialize, (authority)))
+            _proxy(
+                address(new WithdrawalVault(_at(18), _at(14))),
+                abi.encodeCall(WithdrawalVault.initialize, (authority))
+            )
         );
         queue = WithdrawalQueue(
             _proxy(

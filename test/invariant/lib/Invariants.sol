@@ -23,10 +23,7 @@ abstract contract Invariants is PoolHandler {
         uint256 wentOut = paidToQueue + reservePaid;
         require(int256(t.buffered + t.clBalance + t.inFlight + wentOut) == cameIn, "what came in is not what is there");
         require(address(manager).balance == t.buffered + strayManager, "ETH of the manager");
-        require(
-            address(queue).balance + claimed == paidToQueue + strayQueue,
-            "ETH of the queue"
-        );
+        require(address(queue).balance + claimed == paidToQueue + strayQueue, "ETH of the queue");
         require(knownShares() == t.totalShares, "shares");
         _holdsAllThereIs();
     }

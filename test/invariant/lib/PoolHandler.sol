@@ -290,7 +290,7 @@ abstract contract PoolHandler is ValidatorHandler {
 
     function reportLoss(uint256 a, uint256 b) external asReport {
         _nextFrame(a);
-        uint256 amount = _pick(b, 0, _ordinary()) / (a % 8 == 0 ? 2 : 50);
+        uint256 amount = _pick(b, 0, _ordinary()) / (a % 8 == 0 ? 2 : 200);
         _lose(amount);
         _report(a >> 8);
         _done = amount != 0;
@@ -299,7 +299,7 @@ abstract contract PoolHandler is ValidatorHandler {
     /// A part is taken at once, the rest becomes known before it is taken.
     function reportSlashing(uint256 a, uint256 b) external asReport {
         _nextFrame(a);
-        uint256 id = _findOrdinary(a >> 40);
+        uint256 id = a % 3 == 0 ? _findOrdinary(a >> 40) : 0;
         if (id != 0) {
             uint256 balance = _ordinary() / _ordinaryCount();
             uint256 initial = balance / 32;
@@ -376,7 +376,8 @@ abstract contract PoolHandler is ValidatorHandler {
     function retune(uint256 a, uint256 b) external asUser {
         if (a % 4 == 0) manager.setFee(uint16(b % 1_501));
         else if (a % 4 == 1) manager.setStreamLimit(uint16(100 + (b % 4_901)));
-        else if (a % 4 == 2) manager.setLossLimit(uint16(10 + (b % 1_000)), uint32(1 days + (b % 89 days)));
+        else if (a % 4 == 2)
+            manager.setLossLimit(uint16(b % 8 == 0 ? 10 : 100 + (b % 1_000)), uint32(1 days + (b % 89 days)));
         else reserve.setRunway(uint32(_pick(b, 2, 2_628_000)), 1);
         _done = true;
     }
@@ -394,7 +395,6 @@ abstract contract PoolHandler is ValidatorHandler {
         sum += token.sharesOf(address(manager));
         for (uint256 k; k < ACTORS; ++k) sum += token.sharesOf(actor(k));
     }
-
 
     // ghosts
 
@@ -424,6 +424,7 @@ abstract contract PoolHandler is ValidatorHandler {
         require(pendingFrame == 0 || !applied, "I10: a report passes a loss that waits");
         if (applied) {
             _applied(t, rate, gained, execution, frame);
+            appliedFrame = frame;
             _mark(exiting, exited);
         } else {
             (_gainedPending, pendingFrame) = (gained, frame);

@@ -31,6 +31,7 @@ abstract contract ValidatorHandler is World {
         bool exited; // a report has said so
         bool removed;
         bool wasSlashed;
+        uint8 forced; // times, up to 2
         uint16 order; // of all deposits
         uint16 clusterOrder; // of its cluster's
         uint32 since; // frame in which it came to its stage
@@ -56,6 +57,7 @@ abstract contract ValidatorHandler is World {
     bytes32 private constant EXITS = 0x2e9a146d4de1bb76e1f415e3230fd598acfd9a86b6d6f13dac4fa81562360e00;
     uint256 private constant UNDERWAY = 7; // slot of the requests by frame, behind EXITS
 
+    uint256 public appliedFrame; // of the last report that was applied when it came
     uint256 public lastId;
     mapping(uint256 id => Key) internal _keyOf;
     mapping(uint256 id => Slashing) internal _slashing;
@@ -81,8 +83,11 @@ abstract contract ValidatorHandler is World {
         _done = true;
     }
 
+    /// Of what waits, or of new ones.
     function deposit(uint256 a, uint256 b) external asUser {
         uint256 cluster = 1 + (a % CLUSTERS);
+        uint256 room = Math.min(_mostNew(cluster), 6);
+        if (_unfunded[cluster].length == 0 && room != 0) _register(cluster, room);
         uint256 waiting = _unfunded[cluster].length;
         if (waiting == 0) return;
         uint256 count = b % 4 == 0 ? _pick(a >> 8, 1, waiting) : waiting;
@@ -187,7 +192,9 @@ abstract contract ValidatorHandler is World {
         vm.deal(caller, held);
         if (!ok) return;
         for (uint256 i; i < ids.length; ++i) {
-            _keyOf[ids[i]].requested = uint32(_frame);
+            Key storage key = _keyOf[ids[i]];
+            key.requested = uint32(_frame);
+            if (key.forced < 2) ++key.forced;
             _forced.push(ids[i]);
         }
         _askedFrames.push(_frame);
@@ -238,7 +245,8 @@ abstract contract ValidatorHandler is World {
     /// Operators do what they were asked for, or a validator leaves by itself.
     function beginExit(uint256 a, uint256 b) external asUser {
         if (_byOrder.length == 0) return;
-        uint256 id = b % 4 == 0 ? _byOrder[a % _byOrder.length] : _findAsked(a, 0);
+        if (b % 2 == 0) return;
+        uint256 id = b % 16 == 1 ? _byOrder[a % _byOrder.length] : _findAsked(a, 0);
         _done = id != 0 && _begin(id);
     }
 
@@ -273,7 +281,8 @@ abstract contract ValidatorHandler is World {
     // what the invariants read
 
     /// All that is counted in passing, counted again.
-    function checkExits() external view {
+    function checkExits() external {
+        _enter();
         Survey memory s = _survey();
         uint256[] memory given = new uint256[](CLUSTERS + 1);
         for (uint256 i; i < _byOrder.length; ++i) {
@@ -427,10 +436,7 @@ abstract contract ValidatorHandler is World {
         return
             Math.min(
                 60 - _inSSV[cluster],
-                Math.min(
-                    Math.saturatingSub(fundable, unfunded),
-                    Math.saturatingSub(own, _unfunded[cluster].length)
-                )
+                Math.min(Math.saturatingSub(fundable, unfunded), Math.saturatingSub(own, _unfunded[cluster].length))
             );
     }
 
@@ -507,7 +513,7 @@ abstract contract ValidatorHandler is World {
             uint256 id = _byOrder[i];
             Key memory key = _keyOf[id];
             if (key.exiting && !key.exited) ++s.confirmed;
-            if (key.asked && !key.exiting && !key.exited && key.requested + GRACE >= _frame) ++s.underway;
+            if (_isUnderway(key) && key.requested + GRACE >= _frame) ++s.underway;
             if (key.turn) continue;
             if (s.next == 0) s.next = id;
             if (_retired[key.cluster] && (s.retired == 0 || key.cluster < s.retired))
@@ -520,7 +526,8 @@ abstract contract ValidatorHandler is World {
             t.buffered + address(withdrawalVault).balance + address(rewardsVault).balance
         );
         s.needed = Math.saturatingSub(Math.ceilDiv(s.shortage, 32 ether), s.confirmed);
-        s.due = Math.saturatingSub(s.needed, s.underway);
+        // without the last frame's report nobody knows which exits have begun
+        if (appliedFrame + 1 >= _frame) s.due = Math.saturatingSub(Math.min(s.needed, 128), s.underway);
         ExitDemand memory d = exits.demand();
         require(d.confirmed == s.confirmed && d.underway == s.underway, "exits on their way");
         require(d.shortageWei == s.shortage && d.needed == s.needed && d.due == s.due, "exits that are needed");
@@ -608,6 +615,11 @@ abstract contract ValidatorHandler is World {
         }
     }
 
+    /// For as long as the grace period lasts; whoever was forced twice no longer counts.
+    function _isUnderway(Key memory key) private pure returns (bool) {
+        return key.asked && key.forced < 2 && !key.exiting && !key.exited;
+    }
+
     function _isForceable(Key memory key) private view returns (bool) {
         return key.asked && !key.exiting && !key.exited && _frame > key.requested + GRACE;
     }
@@ -649,7 +661,7 @@ abstract contract ValidatorHandler is World {
     function _requestsOf(uint256 frame) private view returns (uint256 count) {
         for (uint256 i; i < _byOrder.length; ++i) {
             Key memory key = _keyOf[_byOrder[i]];
-            if (key.asked && !key.exiting && !key.exited && key.requested == frame) ++count;
+            if (_isUnderway(key) && key.requested == frame) ++count;
         }
     }
 

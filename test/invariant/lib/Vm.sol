@@ -9,6 +9,8 @@ interface Vm {
 
     function deal(address account, uint256 balance) external;
 
+    function envOr(string calldata name, uint256 otherwise) external view returns (uint256);
+
     function etch(address account, bytes calldata code) external;
 
     function getNonce(address account) external view returns (uint64);
