@@ -10,7 +10,7 @@ const DEFAULT_WALKS = 60;
  * set to anything, has a failing walk cut down to the steps that matter.
  */
 const WALKS = Number(process.env["ACCOUNTING_WALKS"] ?? DEFAULT_WALKS);
-const SEED = Number(process.env["ACCOUNTING_SEED"] ?? 20_260_101);
+const SEED = Number(process.env["ACCOUNTING_SEED"] ?? 20_260_104);
 const STEPS_A_WALK = 100;
 const ETHER_SUPPLY = 120_000_000n * ETHER;
 /** Times fit the slots until 2106; a walk may pass decades, and its streams another, but not that. */
@@ -133,6 +133,16 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("resumeFinalisation" as const), seconds }) },
   { weight: 24, arbitrary: fc.record({ kind: fc.constant("frameAndReport" as const), reported }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("reportNow" as const), reported }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("exit" as const), validators: fc.bigInt(1n, 40n) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("slashing" as const),
+      open: millionths,
+      /** Against what was expected; the chain may take more. */
+      taken: fc.bigInt({ min: 0n, max: 2_000_000n }),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("reportAtStreamEnd" as const), reported }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("withdrawals" as const), gift }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("rewards" as const), gift }) },
@@ -186,6 +196,10 @@ function figures(r: Reported, model: AccountingModel, known: bigint, deposited: 
   };
 }
 
+/** What the beacon chain holds for the pool at the end of the frame if nothing was gained or lost since the last report. */
+const knownAt = (model: AccountingModel, frame: bigint) =>
+  model.clValueWei + model.depositedBy(frame) - (model.depositedWei - model.inFlightWei);
+
 const atLeast0 = (a: bigint) => (a > 0n ? a : 0n);
 
 class Tally {
@@ -205,15 +219,15 @@ class Tally {
   short = 0;
   splits = 0;
   claims = 0;
+  exits = 0;
+  slashings = 0;
 }
 
 async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
   const { model } = walk;
   if (model.now > LAST_TIME) return;
   const report = async (r: Reported, wait: bigint) => {
-    const outcome = await walk.report(wait, (m, frame) =>
-      figures(r, m, m.clValueWei + m.depositedBy(frame) - (m.depositedWei - m.inFlightWei), m.depositedBy(frame)),
-    );
+    const outcome = await walk.report(wait, (m, frame) => figures(r, m, knownAt(m, frame), m.depositedBy(frame)));
     if (outcome === undefined) return;
     if (!outcome.applied) tally.waiting++;
     else {
@@ -286,6 +300,12 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
       await walk.nextFrame(s.reported.seconds);
       await report(s.reported, 1n);
       return;
+    case "exit":
+      await exit(walk, s.validators * 32n * ETHER, tally);
+      return;
+    case "slashing":
+      await slashing(walk, s.open, s.taken, tally);
+      return;
     case "reportNow":
       await report(s.reported, s.reported.seconds);
       return;
@@ -330,6 +350,40 @@ async function take(walk: PoolWalk, s: Step, tally: Tally): Promise<void> {
       );
       return;
   }
+}
+
+/** Whole balances, or all there is, arrive in the WithdrawalVault: nothing is gained by it but what lay there before. */
+async function exit(walk: PoolWalk, wei: bigint, tally: Tally): Promise<void> {
+  const { model } = walk;
+  const swept = wei < model.clValueWei ? wei : model.clValueWei;
+  const before = model.withdrawalVaultWei + model.rewardsVaultWei;
+  await walk.credit("withdrawalVault", swept);
+  await walk.nextFrame();
+  const outcome = await walk.report(1n, (m, frame) => ({
+    clBalanceWei: knownAt(m, frame) - swept,
+    withdrawnAtRefWei: m.sweptWei + m.withdrawalVaultWei,
+  }));
+  if (outcome === undefined) return;
+  expect(outcome.gainWei, "an exit is neither gain nor loss").to.equal(before);
+  if (outcome.applied && swept > 0n) tally.exits++;
+}
+
+/** Penalties are known, then taken: what was expected too much comes back, what was expected too little is lost. */
+async function slashing(walk: PoolWalk, open: bigint, taken: bigint, tally: Tally): Promise<void> {
+  const { model } = walk;
+  await walk.nextFrame();
+  const openWei = (knownAt(model, model.frame - 1n) * open) / 30_000_000n;
+  const rewards = model.rewardsVaultWei;
+  const known = await walk.report(1n, () => ({ openPenaltiesWei: openWei }));
+  if (known === undefined) return;
+  expect(known.gainWei, "open penalties are lost").to.equal(rewards - openWei);
+  if (!known.applied) return;
+  await walk.nextFrame();
+  const takenWei = (openWei * taken) / 1_000_000n;
+  const settled = await walk.report(1n, (m, frame) => ({ clBalanceWei: knownAt(m, frame) + openWei - takenWei }));
+  if (settled === undefined) return;
+  expect(settled.gainWei, "what was expected and not taken").to.equal(openWei - takenWei);
+  if (openWei > 0n) tally.slashings++;
 }
 
 describe("accounting", () => {
