@@ -11,10 +11,17 @@ const MAX_YEARLY_RATE_BPS = 5_000;
 /** Pays for registering six validators and leaves the reserve a little below its target, so that both parts of the fee are seen. */
 const RESERVE_SEED_ETH = "0.1";
 const VALIDATORS_PER_CLUSTER = 3;
-const REPORTS_AFTER_ACTIVATION = 4;
 /** Less than what is buffered then: the next report pays it without an exit. */
 const REDEEMED_ETH = "10";
+/** More than what is left: a validator has to exit. */
+const REDEEMED_BY_EXIT_ETH = "30";
+/** An exit takes three frames or four: asked and seen, withdrawable and swept, reported. */
+const MOST_REPORTS = 8;
 const SECONDS_PER_DAY = 86_400;
+const GWEI = 1_000_000_000n;
+const VALIDATOR_WEI = parseEther("32");
+/** `Status` of the registry's validators. */
+const REMOVED = 4n;
 const TRAFFIC_FEES = { maxPriorityFeePerGas: parseUnits("3", "gwei"), maxFeePerGas: parseUnits("100", "gwei") };
 /** Tables without a line between every two rows. */
 const PLAIN = {
@@ -27,6 +34,15 @@ interface Staker {
   wallet: HDNodeWallet;
   stakedWei: bigint;
   redeemedWei: bigint;
+}
+
+interface Redemption {
+  staker: Staker;
+  request: bigint;
+  askedEth: string;
+  shares: bigint;
+  paidWei: bigint;
+  paidFrom: string;
 }
 
 /** Runs everything once, prints what happened, and answers the exit code: 0 only if every figure agrees with the chain to the wei. */
@@ -88,7 +104,7 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
   };
   await stake("Alice", 0, "100");
   await stake("Bob", 1, "60.5");
-  const bob = stakers.find(({ name }) => name === "Bob");
+  const [alice, bob] = stakers;
 
   const active = (): number => ownValidators(pool).filter(({ status }) => status === "active_ongoing").length;
   await devnet.advanceUntil(async () => (await pool.registry.counts()).validators >= 4n, 100);
@@ -98,8 +114,7 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
   await devnet.advanceUntil(() => active() > 0, 400);
   say(`${active()} validators are active`);
 
-  const [first] = clusters;
-  const stoppedOperator = first?.operatorIds[0] ?? 1n;
+  const stoppedOperator = clusters[0]?.operatorIds[0] ?? 1n;
   devnet.operators.stop(stoppedOperator);
   say(`SSV operator ${stoppedOperator} is stopped: its cluster goes on with three of four`);
   const oracle = pool.services.find(({ role }) => role === "oracle");
@@ -114,25 +129,41 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
 
   await devnet.advanceUntil(() => active() >= 5, 600);
   say(`${active()} validators are active`);
-  const asked = await redeem(pool, bob, REDEEMED_ETH);
-  say(`Bob asks for ${REDEEMED_ETH} ETH back: request ${asked} waits for a report`);
-  const last = await pool.reportOracle.lastFrame();
-  for (let frame = last; frame < last + BigInt(REPORTS_AFTER_ACTIVATION);) {
-    const before = frame;
-    await devnet.advanceUntil(async () => (frame = await pool.reportOracle.lastFrame()) > before, 200);
+  await devnet.advanceUntil(async () => (await pool.poolManager.totals()).buffered < VALIDATOR_WEI, 100);
+  let finalised = 0n;
+  const first = await redeem(pool, bob, REDEEMED_ETH, "what was buffered");
+  say(`Bob asks for ${REDEEMED_ETH} ETH back: request ${first.request} waits for a report`);
+  const second = await redeem(pool, alice, REDEEMED_BY_EXIT_ETH, "what was left, and the validator that exited");
+  const { shortageWei, needed } = await pool.validatorExits.demand();
+  say(
+    `Alice asks for ${REDEEMED_BY_EXIT_ETH} ETH back: request ${second.request}; ${eth(shortageWei)} more than there is, so ${needed} validator has to exit`,
+  );
+  const exit = await followExit(pool, say);
+  for (let reports = 0; !exit.isOver(); reports++) {
+    if (reports === MOST_REPORTS) throw new Error(`the exit is not over after ${MOST_REPORTS} reports`);
+    const before = await pool.reportOracle.lastFrame();
+    await devnet.advanceUntil(async () => exit.isOver() || (await pool.reportOracle.lastFrame()) > before, 200);
+    const frame = await pool.reportOracle.lastFrame();
+    if (frame === before) continue;
     const totals = await pool.poolManager.totals();
+    const { lastFinalised } = await pool.withdrawalQueue.state();
     say(
-      `report of frame ${frame}: beacon chain ${eth(totals.clBalance)}, locked ${eth(totals.locked)}, rate ${(rates.at(-1) ?? 1).toFixed(9)}`,
+      `report of frame ${frame}: beacon chain ${eth(totals.clBalance)}, locked ${eth(totals.locked)}, rate ${(rates.at(-1) ?? 1).toFixed(9)}` +
+        (lastFinalised > finalised ? `; request ${lastFinalised} is finalised` : ""),
     );
-  }
-  if (bob !== undefined) {
-    bob.redeemedWei = await claim(pool, bob, asked);
-    say(`Bob claims ${eth(bob.redeemedWei)}: what the requested shares were worth in the report that finalised them`);
+    finalised = lastFinalised;
+    for (const redemption of [first, second]) {
+      if (redemption.paidWei > 0n || redemption.request > lastFinalised) continue;
+      await claim(pool, redemption);
+      say(
+        `${redemption.staker.name} claims ${eth(redemption.paidWei)}: what the requested shares were worth in that report`,
+      );
+    }
   }
   await devnet.advance(devnet.slotsPerEpoch);
 
   const audit = await auditor.audit([...stakers.map(({ wallet }) => wallet.address), pool.treasury.address]);
-  await print(pool, stakers, audit, rates, stoppedOperator);
+  await print(pool, stakers, [first, second], audit, rates, stoppedOperator);
   if (audit.differences.length > 0) {
     console.log(`\n${audit.differences.length} of ${audit.checked} figures DISAGREE with the chain:`);
     for (const difference of audit.differences) console.log(`  ${difference}`);
@@ -144,21 +175,81 @@ async function run(pool: LocalPool, say: (message: string) => void): Promise<num
   return 0;
 }
 
-/** Hands poolETH to the withdrawal queue. Answers the request's id. */
-async function redeem(pool: LocalPool, staker: Staker | undefined, amount: string): Promise<bigint> {
+/** Hands poolETH to the withdrawal queue. */
+async function redeem(
+  pool: LocalPool,
+  staker: Staker | undefined,
+  askedEth: string,
+  paidFrom: string,
+): Promise<Redemption> {
   if (staker === undefined) throw new Error("nobody redeems");
   const token = pool.poolETH.connect(staker.wallet);
-  await pool.devnet.mineTx(token.requestWithdrawal(parseEther(amount), staker.wallet.address), token.interface);
-  return (await pool.withdrawalQueue.state()).lastRequest;
+  await pool.devnet.mineTx(token.requestWithdrawal(parseEther(askedEth), staker.wallet.address), token.interface);
+  const { lastRequest: request } = await pool.withdrawalQueue.state();
+  const { shares } = await pool.withdrawalQueue.request(request);
+  return { staker, request, askedEth, shares, paidWei: 0n, paidFrom };
 }
 
-/** Claims a finalised request. Answers what it paid. */
-async function claim(pool: LocalPool, { wallet }: Staker, id: bigint): Promise<bigint> {
-  const queue = pool.withdrawalQueue.connect(wallet);
+/** Claims a finalised request. */
+async function claim(pool: LocalPool, redemption: Redemption): Promise<void> {
+  const { staker, request } = redemption;
+  const queue = pool.withdrawalQueue.connect(staker.wallet);
   const before = { blockTag: await pool.devnet.provider.getBlockNumber() };
-  const paid = await queue["claim(uint256,address)"].staticCall(id, wallet.address, before);
-  await pool.devnet.mineTx(queue["claim(uint256,address)"](id, wallet.address), queue.interface);
-  return paid;
+  redemption.paidWei = await queue["claim(uint256,address)"].staticCall(request, staker.wallet.address, before);
+  await pool.devnet.mineTx(queue["claim(uint256,address)"](request, staker.wallet.address), queue.interface);
+  staker.redeemedWei += redemption.paidWei;
+}
+
+/** Says what becomes of the exit of the oldest validator, each step in the slot in which it happens. */
+async function followExit(
+  { devnet, registry, validatorExits, ownPubkeys }: LocalPool,
+  say: (message: string) => void,
+): Promise<{ isOver: () => boolean }> {
+  const records = await Promise.all(ownPubkeys.map((pubkey) => registry.validator(pubkey)));
+  const oldest = records.findIndex(({ depositOrder }) => depositOrder === 1n);
+  const [pubkey, record] = [ownPubkeys[oldest], records[oldest]];
+  if (pubkey === undefined || record === undefined) throw new Error("nothing was deposited");
+  const { id, cluster } = record;
+  const validator = (): { exitEpoch: number; balanceGwei: bigint } => {
+    const found = devnet.validatorByPubkey(pubkey);
+    return { exitEpoch: found?.validator.exitEpoch ?? Infinity, balanceGwei: found?.balanceGwei ?? 0n };
+  };
+  let heldGwei = 0n;
+  const steps: { happened: () => boolean | Promise<boolean>; what: () => string }[] = [
+    {
+      happened: async () => (await validatorExits.status(id)).asked,
+      what: () => `the keeper asks the SSV operators of cluster ${cluster} to exit the oldest validator, ${id}`,
+    },
+    {
+      happened: () => validator().exitEpoch !== Infinity,
+      what: () => `its operators have signed together: validator ${id} exits in epoch ${validator().exitEpoch}`,
+    },
+    {
+      happened: async () => (await validatorExits.status(id)).exiting,
+      what: () => `a report has seen it: the ETH of validator ${id} is on its way, nobody else has to exit`,
+    },
+    {
+      happened: () => validator().balanceGwei < GWEI,
+      what: () => `the beacon chain sweeps ${eth(heldGwei * GWEI)} of validator ${id} to the WithdrawalVault`,
+    },
+    {
+      happened: async () => (await validatorExits.status(id)).exited,
+      what: () => `a report takes them from the vault, names validator ${id} as exited and pays who waited`,
+    },
+    {
+      happened: async () => (await registry.validator(pubkey)).status === REMOVED,
+      what: () => `the keeper removes validator ${id} from SSV: its fees end`,
+    },
+  ];
+  const stop = devnet.onSlot(async () => {
+    for (let [next] = steps; next !== undefined && (await next.happened()); [next] = steps) {
+      say(next.what());
+      steps.shift();
+    }
+    heldGwei = validator().balanceGwei;
+    if (steps.length === 0) stop();
+  });
+  return { isOver: () => steps.length === 0 };
 }
 
 const eth = (wei: bigint): string => `${formatEther(wei)} ETH`;
@@ -177,6 +268,7 @@ function pendingDeposits(pool: LocalPool): number {
 async function print(
   pool: LocalPool,
   stakers: readonly Staker[],
+  redemptions: readonly Redemption[],
   audit: Audit,
   rates: readonly number[],
   stoppedOperator: bigint,
@@ -210,6 +302,24 @@ async function print(
   row("treasury", pool.treasury.address, 0n, 0n, "fee, minted as shares");
   const dead = holder(DEAD);
   row("dead first stake", DEAD, dead.shares, 0n, "belongs to nobody, for ever");
+
+  const withdrawals = new Table({
+    head: ["request", "of", "asked for ETH", "shares", "a share was worth", "paid ETH", "from"],
+    colAligns: ["right", "left", "right", "right", "right", "right", "left"],
+    ...PLAIN,
+  });
+  for (const { request, staker, askedEth, shares, paidWei, paidFrom } of redemptions) {
+    const worth = formatEther((paidWei * parseEther("1")) / shares);
+    withdrawals.push([
+      String(request),
+      staker.name,
+      askedEth,
+      formatEther(shares),
+      worth,
+      formatEther(paidWei),
+      paidFrom,
+    ]);
+  }
 
   const totals = await pool.poolManager.totals();
   const terms = new Table({
@@ -245,7 +355,7 @@ async function print(
       `${pubkey.slice(0, 18)}…`,
       String(cluster),
       found.status,
-      formatEther(found.balanceGwei * 1_000_000_000n),
+      formatEther(found.balanceGwei * GWEI),
       pool.devnet.operators.dutiesPerformed(pubkey),
       pool.devnet.operators.dutiesMissed(pubkey),
     ]);
@@ -262,5 +372,6 @@ async function print(
   console.log(terms.toString());
   console.log(`\nvalue of one share in ETH over ${days.toFixed(1)} days (virtual time)\n`);
   console.log(plot(sampled, { height: 10, format: (x: number) => x.toFixed(7).padStart(11) }));
+  console.log(`\n${withdrawals.toString()}`);
   console.log(`\n${who.toString()}`);
 }
