@@ -234,7 +234,7 @@ async function followExit(
     },
     {
       happened: async () => (await validatorExits.status(id)).exited,
-      what: () => `a report takes them from the vault, names validator ${id} as exited and pays who waited`,
+      what: () => `a report takes its ETH from the vault, names validator ${id} as exited and pays who waited`,
     },
     {
       happened: async () => (await registry.validator(pubkey)).status === REMOVED,
