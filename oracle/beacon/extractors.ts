@@ -1,14 +1,30 @@
 import { MAX_EFFECTIVE_BALANCE_ELECTRA, MIN_ACTIVATION_BALANCE } from "@lodestar/params";
 import { ssz } from "@lodestar/types";
-import { fieldRange } from "./containerHasher.js";
+import { fieldRange, type AnyContainer } from "./containerHasher.js";
 import { StateError } from "./errors.js";
 import { decode, type ElementObserver } from "./fieldHashers.js";
 import { toHex } from "./hex.js";
 import type { PubkeyIndex } from "./pubkeyIndex.js";
-import type { PendingDeposit, PendingPartialWithdrawal, SweepParts, ValidatorRecord } from "./stateParts.js";
+import type {
+  ExpectedWithdrawal,
+  PendingDeposit,
+  PendingPartialWithdrawal,
+  SweepParts,
+  ValidatorRecord,
+} from "./stateParts.js";
 
-/** A forged queue must not fill the memory: more entries for our keys than this are refused (they would cost 1 ETH each). */
-const MAX_PENDING_DEPOSITS_OF_INTEREST = 2 ** 18;
+/** A forged list must not fill the memory: more entries of ours than this are refused (each would have cost somebody ether). */
+const MAX_ENTRIES_OF_INTEREST = 2 ** 18;
+
+function requireFew(count: number, what: string): void {
+  if (count <= MAX_ENTRIES_OF_INTEREST) return;
+  throw new StateError(
+    "STATE_TOO_LARGE",
+    `The state has more than ${MAX_ENTRIES_OF_INTEREST} ${what} of the keys asked for, each of which would have cost ` +
+      "somebody ether. The node served a forged state: ask another beacon node.",
+    { limit: MAX_ENTRIES_OF_INTEREST },
+  );
+}
 
 const VALIDATOR = ssz.phase0.Validator;
 const VALIDATOR_SIZE = VALIDATOR.fixedSize ?? 0;
@@ -182,14 +198,7 @@ export class PendingDepositExtractor {
   };
 
   #collect(pubkey: string, index: number, bytes: Uint8Array): void {
-    if (this.indices.push(index) > MAX_PENDING_DEPOSITS_OF_INTEREST) {
-      throw new StateError(
-        "STATE_TOO_LARGE",
-        `The state has more than ${MAX_PENDING_DEPOSITS_OF_INTEREST} pending deposits of the keys asked for, each of which would have cost ` +
-          "somebody 1 ETH. The node served a forged state: ask another beacon node.",
-        { limit: MAX_PENDING_DEPOSITS_OF_INTEREST },
-      );
-    }
+    requireFew(this.indices.push(index), "pending deposits");
     const record = decode("pendingDeposits", PENDING_DEPOSIT, bytes);
     const deposit: PendingDeposit = {
       pubkey,
@@ -205,27 +214,53 @@ export class PendingDepositExtractor {
 }
 
 const PARTIAL_WITHDRAWAL = ssz.electra.PendingPartialWithdrawal;
-const PARTIAL_WITHDRAWAL_SIZE = PARTIAL_WITHDRAWAL.fixedSize ?? 0;
 
 /** Collects the pending partial withdrawals of the validators of interest. */
 export class PartialWithdrawalExtractor {
   readonly selected: PendingPartialWithdrawal[] = [];
-  readonly #indices: readonly number[];
-  #known: ReadonlySet<number> | undefined;
+  readonly observe: ElementObserver;
 
   /** @param indices complete before the list begins */
   constructor(indices: readonly number[]) {
-    this.#indices = indices;
-  }
-
-  readonly observe: ElementObserver = (bytes, offset, _first, count) => {
-    this.#known ??= new Set(this.#indices);
-    for (let i = 0, at = offset; i < count; i++, at += PARTIAL_WITHDRAWAL_SIZE) {
-      const octets = bytes.subarray(at, at + PARTIAL_WITHDRAWAL_SIZE);
+    this.observe = observeOf(indices, PARTIAL_WITHDRAWAL, (octets) => {
       const record = decode("pendingPartialWithdrawals", PARTIAL_WITHDRAWAL, octets);
-      if (!this.#known.has(record.validatorIndex)) continue;
       const { validatorIndex, amount, withdrawableEpoch } = record;
-      this.selected.push({ validatorIndex, amountGwei: amount, withdrawableEpoch });
+      requireFew(this.selected.push({ validatorIndex, amountGwei: amount, withdrawableEpoch }), "partial withdrawals");
+    });
+  }
+}
+
+const WITHDRAWAL = ssz.capella.Withdrawal;
+
+/** Collects the withdrawals to the validators of interest that have left their balances and not yet reached the execution layer. */
+export class ExpectedWithdrawalExtractor {
+  readonly selected: ExpectedWithdrawal[] = [];
+  readonly observe: ElementObserver;
+
+  /** @param indices complete before the list begins */
+  constructor(indices: readonly number[]) {
+    this.observe = observeOf(indices, WITHDRAWAL, (octets) => {
+      const { validatorIndex, address, amount } = decode("payloadExpectedWithdrawals", WITHDRAWAL, octets);
+      const withdrawal = { validatorIndex, address: toHex(address), amountGwei: amount };
+      requireFew(this.selected.push(withdrawal), "withdrawals");
+    });
+  }
+}
+
+/** Shows the records that name a validator of interest. */
+function observeOf(
+  indices: readonly number[],
+  type: AnyContainer & { readonly fixedSize: number | null },
+  take: (octets: Uint8Array) => void,
+): ElementObserver {
+  const size = type.fixedSize ?? 0;
+  const validatorIndex = fieldRange(type, "validatorIndex").offset;
+  let known: ReadonlySet<number> | undefined;
+  return (bytes, offset, _first, count) => {
+    known ??= new Set(indices);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let i = 0, at = offset; i < count; i++, at += size) {
+      if (known.has(readUint64(view, at + validatorIndex))) take(bytes.subarray(at, at + size));
     }
   };
 }

@@ -4,6 +4,7 @@ import {
   isBasicType,
   ListBasicType,
   ListCompositeType,
+  ProgressiveContainerType,
   ProgressiveListBasicType,
   ProgressiveListCompositeType,
   VectorBasicType,
@@ -31,7 +32,7 @@ import { TreeWitness, type NodeStore } from "./witness.js";
 /** Eight times the validators of mainnet; a state that claims more is refused before any of it is hashed. */
 const MAX_LIST_ELEMENTS = 2 ** 24;
 
-/** Fields that are kept whole (an execution payload header) are smaller than this by their own type. */
+/** Fields that are kept whole (an execution payload header, a builder's bid) are never larger. */
 const MAX_SMALL_FIELD_SIZE = 64 * 1024;
 
 /** Sees the elements of a list as they pass: `count` whole elements from `offset` of `bytes`, the first of them number `first`. */
@@ -209,7 +210,7 @@ class SmallFieldHasher implements FieldHasher {
   readonly #parts: Uint8Array[] = [];
 
   constructor(name: string, type: Type<unknown>, observe: ElementObserver | undefined) {
-    this.maxSize = type.maxSize;
+    this.maxSize = Math.min(type.maxSize, MAX_SMALL_FIELD_SIZE);
     this.#name = name;
     this.#type = type;
     this.#observe = observe;
@@ -268,7 +269,9 @@ export function createFieldHasher(
   const layout = listLayout(type);
   if (layout?.record !== undefined) return new RecordListHasher(layout.record, layout, observe, witness);
   if (layout !== undefined) return new ChunkListHasher(layout, observe, witness);
-  if (type.maxSize <= MAX_SMALL_FIELD_SIZE) return new SmallFieldHasher(name, type, observe);
+  if (type.maxSize <= MAX_SMALL_FIELD_SIZE || type instanceof ProgressiveContainerType) {
+    return new SmallFieldHasher(name, type, observe);
+  }
   throw new TypeError(`no hasher for the field ${name} of type ${type.typeName}: the consensus types have changed`);
 }
 

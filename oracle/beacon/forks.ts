@@ -5,18 +5,27 @@ import { StateError } from "./errors.js";
 import type { TreeShape } from "./gindex.js";
 import { NODE_SIZE, treeDepth } from "./merkle.js";
 
-/** Forks whose states this version reads. A new one needs its state layout, its tests and a review of the report's rules. */
+/** Forks whose states the reader reads and proves from. A new one needs its types, and the reader's tests to pass with them. */
+export const READABLE_FORKS = ["electra", "fulu", "gloas"] as const;
+export type ReadableFork = (typeof READABLE_FORKS)[number];
+
+/**
+ * Forks whose states are reported from. Gloas is not among them: its execution payloads come after their beacon blocks, or not
+ * at all, so that the rules of the report need a review first.
+ */
 export const SUPPORTED_FORKS = ["electra", "fulu"] as const;
 export type SupportedFork = (typeof SUPPORTED_FORKS)[number];
 
 /** What differs between the forks, of all that the reader uses. */
 export interface ForkTypes {
   readonly state: AnyContainer;
-  readonly payloadHeader: typeof ssz.deneb.ExecutionPayloadHeader;
+  /** None where the state has only the hash of the latest execution block. */
+  readonly payloadHeader: typeof ssz.deneb.ExecutionPayloadHeader | undefined;
 }
 
 /** The consensus types of a fork, of the preset that is active in this process. */
-export function forkTypes(fork: SupportedFork): ForkTypes {
+export function forkTypes(fork: ReadableFork): ForkTypes {
+  if (fork === "gloas") return { state: ssz.gloas.BeaconState, payloadHeader: undefined };
   return { state: ssz[fork].BeaconState, payloadHeader: ssz[fork].ExecutionPayloadHeader };
 }
 
@@ -46,7 +55,7 @@ export function requireSupportedFork(name: string): SupportedFork {
   if (fork !== undefined) return fork;
   throw new StateError(
     "STATE_FORK_UNSUPPORTED",
-    `The beacon state is of the fork "${name}", which this version does not read (it reads ${SUPPORTED_FORKS.join(", ")}). ` +
+    `The beacon state is of the fork "${name}", from which this version does not report (it does from ${SUPPORTED_FORKS.join(", ")}). ` +
       "Nothing can be reported from it: update this program to a release that supports the fork.",
     { fork: name, supported: SUPPORTED_FORKS },
   );

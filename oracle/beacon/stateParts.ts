@@ -1,4 +1,4 @@
-import type { SupportedFork } from "./forks.js";
+import type { ReadableFork, SupportedFork } from "./forks.js";
 
 /** Epoch of something that has not been scheduled (the consensus specification's FAR_FUTURE_EPOCH). */
 export const FAR_FUTURE_EPOCH = Infinity;
@@ -38,6 +38,13 @@ export interface PendingPartialWithdrawal {
   readonly withdrawableEpoch: number;
 }
 
+/** A withdrawal that has left the validator's balance and that the next execution payload brings (EIP-7732). */
+export interface ExpectedWithdrawal {
+  readonly validatorIndex: number;
+  readonly address: string;
+  readonly amountGwei: bigint;
+}
+
 export interface Checkpoint {
   readonly epoch: number;
   readonly root: string;
@@ -66,9 +73,31 @@ export interface SweepParts {
   readonly payableAhead: ReadonlyMap<string, number>;
 }
 
+export interface ExecutionBlock {
+  readonly number: number;
+  readonly hash: string;
+  readonly stateRoot: string;
+  readonly timestamp: number;
+}
+
 /** What the reader takes from a state, with the root of the very octets that it took it from. */
-export interface StateParts {
+export interface StateParts extends CommonParts {
   readonly fork: SupportedFork;
+  /** The execution block that belongs to the latest beacon block. */
+  readonly executionBlock: ExecutionBlock;
+}
+
+/** The same of a state of Gloas (EIP-7732). */
+export interface GloasStateParts extends CommonParts {
+  readonly fork: "gloas";
+  /** The latest execution block that came: that of the latest beacon block comes after it, or never. */
+  readonly executionBlock: Pick<ExecutionBlock, "hash">;
+}
+
+export type PartsOf<F extends ReadableFork> = F extends SupportedFork ? StateParts : GloasStateParts;
+
+/** What the states of all forks have. */
+interface CommonParts {
   /** hash_tree_root of the octets read. Nothing here means anything before this equals a root that the chain committed to. */
   readonly stateRoot: string;
   readonly genesisTime: number;
@@ -78,13 +107,6 @@ export interface StateParts {
   readonly forkVersion: { readonly previous: string; readonly current: string; readonly epoch: number };
   /** The header of the latest block; in the post-state of that block its own `stateRoot` is still zero. */
   readonly latestBlockHeader: BlockHeader;
-  /** The execution block that belongs to the latest beacon block. */
-  readonly executionBlock: {
-    readonly number: number;
-    readonly hash: string;
-    readonly stateRoot: string;
-    readonly timestamp: number;
-  };
   readonly finalizedCheckpoint: Checkpoint;
   /** Sum of the slashings vector: effective balances slashed in the last EPOCHS_PER_SLASHINGS_VECTOR epochs. */
   readonly slashingsSumGwei: bigint;
@@ -105,4 +127,6 @@ export interface StateParts {
   readonly pendingDeposits: ReadonlyMap<string, readonly PendingDeposit[]>;
   /** Of the validators above, in queue order. */
   readonly pendingPartialWithdrawals: readonly PendingPartialWithdrawal[];
+  /** Of the validators above, what `executionBlock` does not have and their balances no longer: a sum of what there is adds it back. */
+  readonly payloadExpectedWithdrawals: readonly ExpectedWithdrawal[];
 }

@@ -3,18 +3,19 @@ import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { ssz } from "@lodestar/types";
 import { StateError, type StateErrorCode } from "./errors.js";
 import {
+  ExpectedWithdrawalExtractor,
   NumberExtractor,
   PartialWithdrawalExtractor,
   PendingDepositExtractor,
   ValidatorExtractor,
 } from "./extractors.js";
 import { createFieldHasher, decode, hashFixedField, type ElementObserver, type FieldHasher } from "./fieldHashers.js";
-import { containerShape, forkTypes, type ForkTypes, type SupportedFork } from "./forks.js";
+import { containerShape, forkTypes, type ForkTypes, type ReadableFork, type SupportedFork } from "./forks.js";
 import { fromHex, toHex } from "./hex.js";
 import { createMerkleizer, merkleizeChunks, mixIn, NODE_SIZE } from "./merkle.js";
 import { PubkeyIndex } from "./pubkeyIndex.js";
 import { ProofCollector, type ProofRequest, type StateProofs } from "./stateProofs.js";
-import type { StateParts, ValidatorRecord } from "./stateParts.js";
+import type { ExecutionBlock, PartsOf, ValidatorRecord } from "./stateParts.js";
 
 /** Octets of an SSZ offset. */
 const OFFSET_SIZE = 4;
@@ -54,6 +55,7 @@ interface Extractors {
   readonly inactivityScores: NumberExtractor;
   readonly pendingDeposits: PendingDepositExtractor;
   readonly partialWithdrawals: PartialWithdrawalExtractor;
+  readonly expectedWithdrawals: ExpectedWithdrawalExtractor;
 }
 
 /** The fields in the order of the type, each with the place of its octets or its offset. */
@@ -81,8 +83,8 @@ export interface StateReaderOptions {
  *
  * Where anything lies comes from the consensus types of the fork and the preset of the process.
  */
-export class StateReader {
-  readonly #fork: SupportedFork;
+export class StateReader<F extends ReadableFork = SupportedFork> {
+  readonly #fork: F;
   readonly #types: ForkTypes;
   readonly #pubkeys: ReadonlySet<string>;
   readonly #index: PubkeyIndex;
@@ -97,7 +99,7 @@ export class StateReader {
   #position = 0;
   #current = 0;
 
-  constructor(fork: SupportedFork, options: StateReaderOptions) {
+  constructor(fork: F, options: StateReaderOptions) {
     this.#fork = fork;
     this.#request = options.prove;
     this.#types = forkTypes(fork);
@@ -128,7 +130,7 @@ export class StateReader {
   }
 
   /** After the last octet: the root and what was taken out. */
-  finish(): StateParts {
+  finish(): PartsOf<F> {
     const extractors = this.#extractors;
     const last = this.#variable.at(-1);
     if (extractors === undefined || last === undefined || this.#position < last.start) {
@@ -235,6 +237,7 @@ export class StateReader {
       ["inactivityScores", extractors.inactivityScores.observe],
       ["pendingDeposits", extractors.pendingDeposits.observe],
       ["pendingPartialWithdrawals", extractors.partialWithdrawals.observe],
+      ["payloadExpectedWithdrawals", extractors.expectedWithdrawals.observe],
       [
         "latestExecutionPayloadHeader",
         (bytes) => {
@@ -274,14 +277,12 @@ export class StateReader {
     return toHex(activeFields === undefined ? root : mixIn(root, activeFields, witness));
   }
 
-  #parts(stateRoot: string, extractors: Extractors): StateParts {
+  #parts(stateRoot: string, extractors: Extractors): PartsOf<F> {
     const slot = this.#decode("slot", ssz.Slot);
     const fork = this.#decode("fork", ssz.phase0.Fork);
     const header = this.#decode("latestBlockHeader", ssz.phase0.BeaconBlockHeader);
     const finalized = this.#decode("finalizedCheckpoint", ssz.phase0.Checkpoint);
-    const slashings = this.#decode("slashings", ssz.phase0.Slashings);
-    const payload = decode("latestExecutionPayloadHeader", this.#types.payloadHeader, this.#payloadHeader);
-    return {
+    const parts = {
       fork: this.#fork,
       stateRoot,
       genesisTime: this.#decode("genesisTime", ssz.UintNum64),
@@ -296,14 +297,9 @@ export class StateReader {
         stateRoot: toHex(header.stateRoot),
         bodyRoot: toHex(header.bodyRoot),
       },
-      executionBlock: {
-        number: payload.blockNumber,
-        hash: toHex(payload.blockHash),
-        stateRoot: toHex(payload.stateRoot),
-        timestamp: payload.timestamp,
-      },
+      executionBlock: this.#executionBlock(),
       finalizedCheckpoint: { epoch: finalized.epoch, root: toHex(finalized.root) },
-      slashingsSumGwei: slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
+      slashingsSumGwei: sumUint64(this.#octets("slashings")),
       totalActiveBalanceGwei: extractors.validators.totalActiveBalanceGwei,
       slashedActiveBalanceGwei: extractors.validators.slashedActiveBalanceGwei,
       validatorCount: this.#length("validators"),
@@ -314,7 +310,20 @@ export class StateReader {
       validators: joinValidators(extractors),
       pendingDeposits: extractors.pendingDeposits.byPubkey,
       pendingPartialWithdrawals: extractors.partialWithdrawals.selected,
+      payloadExpectedWithdrawals: extractors.expectedWithdrawals.selected,
     };
+    return parts as PartsOf<F>; // whether the execution block is more than a hash follows from the fork
+  }
+
+  #executionBlock(): ExecutionBlock | Pick<ExecutionBlock, "hash"> {
+    const type = this.#types.payloadHeader;
+    if (type === undefined) return { hash: toHex(this.#decode("latestBlockHash", ssz.Bytes32)) };
+    const { blockNumber, blockHash, stateRoot, timestamp } = decode(
+      "latestExecutionPayloadHeader",
+      type,
+      this.#payloadHeader,
+    );
+    return { number: blockNumber, hash: toHex(blockHash), stateRoot: toHex(stateRoot), timestamp };
   }
 
   /** A field of fixed size, as a value. */
@@ -340,6 +349,13 @@ export class StateReader {
   }
 }
 
+function sumUint64(octets: Uint8Array): bigint {
+  const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+  let sum = 0n;
+  for (let at = 0; at < octets.length; at += 8) sum += view.getBigUint64(at, true);
+  return sum;
+}
+
 function createExtractors(pubkeys: PubkeyIndex, epoch: number, sweepIndex: number): Extractors {
   const validators = new ValidatorExtractor(pubkeys, epoch, sweepIndex);
   return {
@@ -350,6 +366,7 @@ function createExtractors(pubkeys: PubkeyIndex, epoch: number, sweepIndex: numbe
     inactivityScores: new NumberExtractor(validators.indices, 8),
     pendingDeposits: new PendingDepositExtractor(pubkeys),
     partialWithdrawals: new PartialWithdrawalExtractor(validators.indices),
+    expectedWithdrawals: new ExpectedWithdrawalExtractor(validators.indices),
   };
 }
 

@@ -13,7 +13,7 @@ import { ssz } from "@lodestar/types";
 import { expect } from "chai";
 import fc from "fast-check";
 import { StateError } from "../../../oracle/beacon/errors.js";
-import { SUPPORTED_FORKS, type SupportedFork } from "../../../oracle/beacon/forks.js";
+import { READABLE_FORKS, type ReadableFork } from "../../../oracle/beacon/forks.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import { headerRoot } from "../../../oracle/beacon/readVerified.js";
 import {
@@ -26,7 +26,7 @@ import {
 } from "../../../oracle/beacon/stateProofs.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import { verifyMultiproof, verifyProof, type Multiproof, type Proof } from "../../../oracle/beacon/verifyProof.js";
-import { EMPTY_SHAPE, randomState, serialize, stateType, stateRoot, type BeaconState } from "./states.js";
+import { EMPTY_SHAPE, randomState, serialize, stateType, stateRoot, type AnyState } from "./states.js";
 
 const VALIDATOR_FIELDS = Object.keys(ssz.phase0.Validator.fields) as (keyof typeof ssz.phase0.Validator.fields)[];
 const DEPOSIT_FIELDS = Object.keys(
@@ -34,8 +34,8 @@ const DEPOSIT_FIELDS = Object.keys(
 ) as (keyof typeof ssz.electra.PendingDeposit.fields)[];
 
 function prove(
-  fork: SupportedFork,
-  state: BeaconState,
+  fork: ReadableFork,
+  state: AnyState,
   request: ProofRequest,
   { pubkeys = new Set<string>(), sizes = [65_536] }: { pubkeys?: Set<string>; sizes?: readonly number[] } = {},
 ): StateProofs {
@@ -51,7 +51,7 @@ function prove(
 }
 
 /** The library's tree of the block: its header, with the tree of the state in the place of the state's root. */
-function libraryTree(fork: SupportedFork, state: BeaconState): Tree {
+function libraryTree(fork: ReadableFork, state: AnyState): Tree {
   const header = ssz.phase0.BeaconBlockHeader.value_toTree(state.latestBlockHeader);
   const tree = new Tree(header);
   tree.setNode(11n, stateType(fork).value_toTree(state as never));
@@ -63,14 +63,14 @@ const VALIDATOR = new ContainerType(ssz.phase0.Validator.fields);
 const DEPOSIT = new ContainerType(ssz.electra.PendingDeposit.fields);
 
 /** Where the library says that the target is. */
-function libraryGindex(fork: SupportedFork, target: ProofTarget): bigint {
+function libraryGindex(fork: ReadableFork, target: ProofTarget): bigint {
   const { gindex } = stateType(fork).getPathInfo([target.list, target.index]);
   if (target.list === "balances" || target.field === undefined) return concatGindices([11n, gindex]);
   const record = target.list === "validators" ? VALIDATOR : DEPOSIT;
   return concatGindices([11n, gindex, record.getPathInfo([target.field]).gindex]);
 }
 
-function blockRootOf(fork: SupportedFork, state: BeaconState): string {
+function blockRootOf(fork: ReadableFork, state: AnyState): string {
   const { slot, proposerIndex, parentRoot, bodyRoot } = state.latestBlockHeader;
   return headerRoot({
     slot,
@@ -151,7 +151,7 @@ function withoutField(target: ProofTarget): ProofTarget {
   return { list: target.list, index: target.index };
 }
 
-function checkSingle(tree: Tree, fork: SupportedFork, proofs: StateProofs, target: ProofTarget): void {
+function checkSingle(tree: Tree, fork: ReadableFork, proofs: StateProofs, target: ProofTarget): void {
   const proof = proofs.proof(target);
   const gindex = libraryGindex(fork, target);
   const library = createProof(tree.rootNode, { type: ProofType.single, gindex }) as SingleProof;
@@ -161,7 +161,7 @@ function checkSingle(tree: Tree, fork: SupportedFork, proofs: StateProofs, targe
   expect(verifyProof(tree.root, proof)).to.equal(true);
 }
 
-function checkMulti(tree: Tree, fork: SupportedFork, proofs: StateProofs, targets: readonly ProofTarget[]): void {
+function checkMulti(tree: Tree, fork: ReadableFork, proofs: StateProofs, targets: readonly ProofTarget[]): void {
   const proof = proofs.multiproof(targets);
   const expected = new Set(targets.map((target) => libraryGindex(fork, target)));
   expect(new Set(proof.gindices)).to.deep.equal(expected);
@@ -205,7 +205,7 @@ describe("Proofs from a state that is read once", () => {
       });
     });
 
-  for (const fork of SUPPORTED_FORKS) {
+  for (const fork of READABLE_FORKS) {
     it(`${fork}: are the library's, of any leaves, alone and together`, () => {
       fc.assert(
         fc.property(cases, ({ shape, sizes, targets }) => {
@@ -381,6 +381,17 @@ describe("Proofs from a state that is read once", () => {
     expect(proofs.proof({ list: "validators", index: 5, field: "slashed" }).branch.length).to.equal(53 * 32);
     expect(proofs.proof({ list: "balances", index: 5 }).branch.length).to.equal(48 * 32);
     expect(proofs.proof({ list: "pendingDeposits", index: 1 }).branch.length).to.equal(37 * 32);
+  });
+
+  it("of Gloas are as deep as the number of their element wants", () => {
+    const state = randomState("gloas", { ...EMPTY_SHAPE, validators: 86, pendingDeposits: 2 });
+    const indices = [0, 1, 5, 21, 85];
+    const proofs = prove("gloas", state, { validators: indices, balances: indices, pendingDeposits: [0, 1] });
+    const levels = (target: ProofTarget) => proofs.proof(target).branch.length / 32;
+    // 3 to the state's root, 8 to the list of validators or balances and 11 to that of deposits, 3 s + 2 within
+    expect(indices.map((index) => levels({ list: "validators", index }))).to.deep.equal([13, 16, 19, 22, 25]);
+    expect(indices.map((index) => levels({ list: "balances", index }))).to.deep.equal([13, 13, 16, 19, 22]);
+    expect([0, 1].map((index) => levels({ list: "pendingDeposits", index }))).to.deep.equal([16, 19]);
   });
 
   describe("are refused", () => {

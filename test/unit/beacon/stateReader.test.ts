@@ -1,11 +1,12 @@
+import type { Type } from "@chainsafe/ssz";
 import { expect } from "chai";
 import fc from "fast-check";
 import { ssz } from "@lodestar/types";
 import { StateError } from "../../../oracle/beacon/errors.js";
-import { requireSupportedFork, SUPPORTED_FORKS, type SupportedFork } from "../../../oracle/beacon/forks.js";
+import { READABLE_FORKS, requireSupportedFork, type ReadableFork } from "../../../oracle/beacon/forks.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
-import type { StateParts } from "../../../oracle/beacon/stateParts.js";
+import type { PartsOf } from "../../../oracle/beacon/stateParts.js";
 import {
   EMPTY_SHAPE,
   expectedParts,
@@ -13,23 +14,23 @@ import {
   serialize,
   stateRoot,
   stateType,
-  type BeaconState,
+  type AnyState,
   type StateShape,
 } from "./states.js";
 
 /** Every third validator, one key that only waits in the queue, and one that the state does not know. */
-function someKeys(state: BeaconState): ReadonlySet<string> {
+function someKeys(state: AnyState): ReadonlySet<string> {
   const ofValidators = state.validators.filter((_, i) => i % 3 === 0).map(({ pubkey }) => toHex(pubkey));
   const ofDeposits = state.pendingDeposits.slice(1, 2).map(({ pubkey }) => toHex(pubkey));
   return new Set([...ofValidators, ...ofDeposits, `0x${"ab".repeat(48)}`]);
 }
 
-function read(
-  fork: SupportedFork,
+function read<F extends ReadableFork>(
+  fork: F,
   bytes: Uint8Array,
   pubkeys: ReadonlySet<string> = new Set<string>(),
   chunkSizes: readonly number[] = [65_536],
-): StateParts {
+): PartsOf<F> {
   const reader = new StateReader(fork, { pubkeys });
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const size = chunkSizes[i % chunkSizes.length]!;
@@ -50,9 +51,9 @@ function codeOf(action: () => unknown): string {
 }
 
 /** Where the offset of a variable field stands, found by asking the library and not the reader. */
-function offsetPosition(fork: SupportedFork, name: string): number {
+function offsetPosition(fork: ReadableFork, name: string): number {
   let position = 0;
-  for (const [field, type] of Object.entries(stateType(fork).fields)) {
+  for (const [field, type] of Object.entries<Type<unknown>>(stateType(fork).fields)) {
     if (field === name) return position;
     position += type.fixedSize ?? 4;
   }
@@ -72,8 +73,10 @@ const SHAPE: StateShape = {
 
 describe("StateReader", () => {
   describe("agrees with the SSZ library on everything it extracts", () => {
-    // sizes at which chunks of four balances, of 32 flags, and batches of 1,024 nodes begin and end
-    const boundaries = [0, 1, 2, 3, 4, 5, 31, 32, 33, 127, 128, 129, 255, 256, 300];
+    // sizes at which chunks of four balances, of 32 flags, and the subtrees of progressive lists of either begin and end
+    const boundaries = [
+      0, 1, 2, 3, 4, 5, 6, 20, 21, 22, 31, 32, 33, 84, 85, 127, 128, 129, 160, 161, 255, 256, 300, 341, 342,
+    ];
     const shapes = fc.record({
       seed: fc.nat(),
       validators: fc.constantFrom(...boundaries),
@@ -89,7 +92,7 @@ describe("StateReader", () => {
       maxLength: 20,
     });
 
-    for (const fork of SUPPORTED_FORKS) {
+    for (const fork of READABLE_FORKS) {
       it(`${fork}: random states in random pieces`, () => {
         fc.assert(
           fc.property(shapes, chunkings, (shape, chunkSizes) => {
@@ -103,17 +106,20 @@ describe("StateReader", () => {
       });
     }
 
-    for (const [what, validators] of [
-      ["one batch of records less one", 1023],
-      ["one batch of records", 1024],
-      ["one batch of records and one", 1025],
-      ["one batch of balances and one", 4097],
+    for (const [what, fork, validators] of [
+      ["one batch of records less one", "fulu", 1023],
+      ["one batch of records", "fulu", 1024],
+      ["one batch of records and one", "fulu", 1025],
+      ["one batch of balances and one", "fulu", 4097],
+      ["subtrees of 1 to 256 records", "gloas", 341],
+      ["subtrees of 1 to 1,024 records and one", "gloas", 1366],
+      ["subtrees of 1 to 1,024 chunks of balances and one", "gloas", 5461],
     ] as const) {
       it(what, () => {
-        const state = randomState("fulu", { ...SHAPE, validators, pendingDeposits: 1025 });
+        const state = randomState(fork, { ...SHAPE, validators, pendingDeposits: 1025 });
         const pubkeys = someKeys(state);
-        const parts = read("fulu", serialize("fulu", state), pubkeys, [65_536, 1, 50_001]);
-        expect(parts).to.deep.equal(expectedParts("fulu", state, pubkeys));
+        const parts = read(fork, serialize(fork, state), pubkeys, [65_536, 1, 50_001]);
+        expect(parts).to.deep.equal(expectedParts(fork, state, pubkeys));
       });
     }
 
@@ -148,7 +154,7 @@ describe("StateReader", () => {
 
     /** Either a typed error, or a root that is not the state's. */
     function isRefused(damaged: Uint8Array): boolean {
-      let parts: StateParts;
+      let parts: PartsOf<ReadableFork>;
       try {
         parts = read("fulu", damaged, someKeys(state));
       } catch (error) {

@@ -1,9 +1,11 @@
-import { ssz, type electra, type fulu } from "@lodestar/types";
+import { BitArray, type Type } from "@chainsafe/ssz";
+import { ssz, type electra, type fulu, type gloas } from "@lodestar/types";
 import { MAX_EFFECTIVE_BALANCE_ELECTRA, MIN_ACTIVATION_BALANCE, SLOTS_PER_EPOCH } from "@lodestar/params";
 import { toHex } from "../../../oracle/beacon/hex.js";
-import type { SupportedFork } from "../../../oracle/beacon/forks.js";
+import type { ReadableFork, SupportedFork } from "../../../oracle/beacon/forks.js";
 
 export type BeaconState = electra.BeaconState | fulu.BeaconState;
+export type AnyState = BeaconState | gloas.BeaconState;
 
 /** A small generator of octets and numbers that gives the same for the same seed (mulberry32). */
 export class Random {
@@ -56,28 +58,26 @@ export const EMPTY_SHAPE: StateShape = {
   historicalRoots: 0,
 };
 
-export function stateType(fork: SupportedFork) {
-  return fork === "electra" ? ssz.electra.BeaconState : ssz.fulu.BeaconState;
+export function stateType(fork: ReadableFork) {
+  return ssz[fork].BeaconState;
 }
 
-export function serialize(fork: SupportedFork, state: BeaconState): Uint8Array {
-  return fork === "electra"
-    ? ssz.electra.BeaconState.serialize(state)
-    : ssz.fulu.BeaconState.serialize(state as fulu.BeaconState);
+export function serialize(fork: ReadableFork, state: AnyState): Uint8Array {
+  return (stateType(fork) as Type<AnyState>).serialize(state);
 }
 
-export function stateRoot(fork: SupportedFork, state: BeaconState): Uint8Array {
-  return fork === "electra"
-    ? ssz.electra.BeaconState.hashTreeRoot(state)
-    : ssz.fulu.BeaconState.hashTreeRoot(state as fulu.BeaconState);
+export function stateRoot(fork: ReadableFork, state: AnyState): Uint8Array {
+  return (stateType(fork) as Type<AnyState>).hashTreeRoot(state);
 }
 
 /** A state whose every field is filled; half of its pending deposits are for validators that it has. */
-export function randomState(fork: SupportedFork, shape: StateShape): BeaconState {
+export function randomState(fork: SupportedFork, shape: StateShape): BeaconState;
+export function randomState(fork: "gloas", shape: StateShape): gloas.BeaconState;
+export function randomState(fork: ReadableFork, shape: StateShape): AnyState;
+export function randomState(fork: ReadableFork, shape: StateShape): AnyState {
   const random = new Random(shape.seed);
   const root = () => random.bytes(32);
-  const state: BeaconState =
-    fork === "electra" ? ssz.electra.BeaconState.defaultValue() : ssz.fulu.BeaconState.defaultValue();
+  const state: AnyState = ssz[fork].BeaconState.defaultValue();
   const epoch = 100 + random.below(1000);
   const gwei = () => random.below(2048) * 1_000_000_000 + random.below(1_000_000_000);
   const epochOrNever = () => (random.below(3) === 0 ? Infinity : epoch - 50 + random.below(100));
@@ -133,16 +133,18 @@ export function randomState(fork: SupportedFork, shape: StateShape): BeaconState
   });
   state.currentSyncCommittee = committee();
   state.nextSyncCommittee = committee();
-  state.latestExecutionPayloadHeader = {
-    ...state.latestExecutionPayloadHeader,
-    parentHash: root(),
-    stateRoot: root(),
-    blockNumber: random.uint32(),
-    timestamp: random.uint32(),
-    blockHash: root(),
-    baseFeePerGas: BigInt(random.uint32()),
-    extraData: random.bytes(random.below(33)),
-  };
+  if ("latestExecutionPayloadHeader" in state) {
+    state.latestExecutionPayloadHeader = {
+      ...state.latestExecutionPayloadHeader,
+      parentHash: root(),
+      stateRoot: root(),
+      blockNumber: random.uint32(),
+      timestamp: random.uint32(),
+      blockHash: root(),
+      baseFeePerGas: BigInt(random.uint32()),
+      extraData: random.bytes(random.below(33)),
+    };
+  }
   state.nextWithdrawalIndex = random.uint32();
   state.nextWithdrawalValidatorIndex = random.below(shape.validators + 2);
   state.depositBalanceToConsume = BigInt(random.uint32());
@@ -165,15 +167,58 @@ export function randomState(fork: SupportedFork, shape: StateShape): BeaconState
     sourceIndex: random.uint32(),
     targetIndex: random.uint32(),
   }));
-  if (fork === "fulu") {
-    const lookahead = ssz.fulu.ProposerLookahead.defaultValue().map(() => random.below(1000));
-    (state as fulu.BeaconState).proposerLookahead = lookahead;
-  }
+  if ("proposerLookahead" in state) state.proposerLookahead = state.proposerLookahead.map(() => random.below(1000));
+  if ("payloadExpectedWithdrawals" in state) fillGloas(state, shape, random);
   return state;
 }
 
+/** The fields that a state of Gloas has and earlier ones have not. */
+function fillGloas(state: gloas.BeaconState, shape: StateShape, random: Random): void {
+  const root = () => random.bytes(32);
+  const withdrawal = () => ({
+    feeRecipient: random.bytes(20),
+    amount: random.uint32(),
+    builderIndex: random.below(100),
+  });
+  state.latestBlockHash = root();
+  state.builders = random.list(shape.consolidations, () => ({
+    pubkey: random.bytes(48),
+    version: random.below(3),
+    executionAddress: random.bytes(20),
+    balance: random.uint32(),
+    depositEpoch: random.below(1000),
+    withdrawableEpoch: Infinity,
+  }));
+  state.nextWithdrawalBuilderIndex = random.below(100);
+  const { bitLen, uint8Array } = state.executionPayloadAvailability;
+  state.executionPayloadAvailability = new BitArray(random.bytes(uint8Array.length), bitLen);
+  state.builderPendingPayments = state.builderPendingPayments.map(() => ({
+    weight: random.uint32(),
+    withdrawal: withdrawal(),
+    proposerIndex: random.below(1000),
+  }));
+  state.builderPendingWithdrawals = random.list(shape.eth1Votes, withdrawal);
+  state.latestExecutionPayloadBid = {
+    ...state.latestExecutionPayloadBid,
+    parentBlockHash: root(),
+    blockHash: root(),
+    slot: state.slot,
+    value: random.uint32(),
+    blobKzgCommitments: random.list(shape.historicalSummaries, () => random.bytes(48)),
+    executionRequestsRoot: root(),
+  };
+  state.payloadExpectedWithdrawals = random.list(shape.partialWithdrawals, (index) => ({
+    index,
+    // of validators that there are, of one that there is not, and of builders, whose indices carry a flag
+    validatorIndex: random.below(4) === 0 ? 2 ** 40 + random.below(10) : random.below(shape.validators + 1),
+    address: random.bytes(20),
+    amount: BigInt(random.uint32()) * 1_000_000_000n,
+  }));
+  state.ptcWindow = state.ptcWindow.map((committee) => committee.map(() => random.below(1000)));
+}
+
 /** What a reader must find in a state, computed from the library's values in the most direct way. */
-export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: ReadonlySet<string>) {
+export function expectedParts(fork: ReadableFork, state: AnyState, pubkeys: ReadonlySet<string>) {
   const epoch = Math.floor(state.slot / SLOTS_PER_EPOCH);
   const isActive = (v: BeaconState["validators"][number]) => v.activationEpoch <= epoch && epoch < v.exitEpoch;
   const sumEffective = (counts: typeof isActive) =>
@@ -222,12 +267,7 @@ export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: 
       stateRoot: toHex(state.latestBlockHeader.stateRoot),
       bodyRoot: toHex(state.latestBlockHeader.bodyRoot),
     },
-    executionBlock: {
-      number: state.latestExecutionPayloadHeader.blockNumber,
-      hash: toHex(state.latestExecutionPayloadHeader.blockHash),
-      stateRoot: toHex(state.latestExecutionPayloadHeader.stateRoot),
-      timestamp: state.latestExecutionPayloadHeader.timestamp,
-    },
+    executionBlock: expectedExecutionBlock(state),
     finalizedCheckpoint: { epoch: state.finalizedCheckpoint.epoch, root: toHex(state.finalizedCheckpoint.root) },
     slashingsSumGwei: state.slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
     totalActiveBalanceGwei: sumEffective(isActive),
@@ -275,5 +315,14 @@ export function expectedParts(fork: SupportedFork, state: BeaconState, pubkeys: 
         amountGwei: amount,
         withdrawableEpoch,
       })),
+    payloadExpectedWithdrawals: ("payloadExpectedWithdrawals" in state ? state.payloadExpectedWithdrawals : [])
+      .filter(({ validatorIndex }) => selected.some(({ index }) => index === validatorIndex))
+      .map(({ validatorIndex, address, amount }) => ({ validatorIndex, address: toHex(address), amountGwei: amount })),
   };
+}
+
+function expectedExecutionBlock(state: AnyState) {
+  if (!("latestExecutionPayloadHeader" in state)) return { hash: toHex(state.latestBlockHash) };
+  const { blockNumber, blockHash, stateRoot, timestamp } = state.latestExecutionPayloadHeader;
+  return { number: blockNumber, hash: toHex(blockHash), stateRoot: toHex(stateRoot), timestamp };
 }
