@@ -263,17 +263,19 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         if (count == 0) revert EmptyList();
         Layout storage $ = _layout();
         ClusterState storage c = _cluster($, clusterId);
+        uint32 unfunded;
         for (uint256 i; i < count; ++i) {
             Validator storage v = $.validator[keccak256(publicKeys[i])];
             (Status status, uint256 id) = (v.status, v.id);
-            if (status != Status.Discarded && (status != Status.Deposited || !_exits().isExited(id))) {
-                revert NotRemovable(publicKeys[i], status);
-            }
+            if (!_isRemovable(c, status, id)) revert NotRemovable(publicKeys[i], status);
             if (v.cluster != clusterId) revert WrongCluster(publicKeys[i], v.cluster, clusterId);
+            if (status == Status.Registered) ++unfunded;
             v.status = Status.Removed;
             emit Removed(clusterId, id);
         }
         c.registered -= uint32(count);
+        c.unfunded -= unfunded;
+        $.unfunded -= unfunded;
         _reserve.changeBurn(count * c.burnPerValidator, 0);
         _accountOf($, c).execute(SSVCalls.removeCall(publicKeys, c.operatorIds, snapshot), 0);
     }
@@ -335,11 +337,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
             mstore(clusters, count)
             mstore(deposited, count)
         }
-    }
-
-    /// @inheritdoc IValidatorRegistry
-    function totalBurnRate() external view returns (uint256) {
-        return _reserve.totalBurnRate();
     }
 
     /// @inheritdoc IValidatorRegistry
@@ -468,6 +465,11 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
         if (most != 0) clusterId = b.cluster;
     }
 
+    function _isRemovable(ClusterState storage c, Status status, uint256 id) private view returns (bool) {
+        if (status == Status.Deposited) return IValidatorExits(validatorExits).isExited(id);
+        return status == Status.Discarded || (status == Status.Registered && !c.active);
+    }
+
     function _mostUnfunded() private view returns (uint256) {
         return Math.min(MAX_UNFUNDED, _poolManager.depositableEther() / DepositData.VALUE);
     }
@@ -479,10 +481,6 @@ contract ValidatorRegistry is IValidatorRegistry, UUPSUpgradeable, AccessManaged
 
     function _accountOf(Layout storage $, ClusterState storage c) private view returns (ISSVAccount) {
         return ISSVAccount(payable($.accounts[c.account].account));
-    }
-
-    function _exits() private view returns (IValidatorExits) {
-        return IValidatorExits(validatorExits);
     }
 
     function _account(Layout storage $, uint256 accountId) private view returns (AccountState storage a) {

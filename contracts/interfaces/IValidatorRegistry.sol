@@ -10,7 +10,7 @@ enum Status {
     Registered, // in SSV, not funded
     Deposited, // 32 ETH sent
     Discarded, // registered, never to be funded
-    Removed // not in SSV any more: exited or discarded
+    Removed // not in SSV any more: exited, or never funded
 }
 
 /// One slot a public key, written once registered.
@@ -166,7 +166,7 @@ interface IValidatorRegistry {
     error InvalidSignatureLength(uint256 length);
     error WrongStatus(bytes publicKey, Status status, Status expected);
     error WrongCluster(bytes publicKey, uint256 cluster, uint256 expected);
-    /// @notice Only exited validators, as reports say, and discarded ones leave SSV.
+    /// @notice Only exited validators, as reports say, and unfunded ones that are discarded or of a retired cluster leave SSV.
     error NotRemovable(bytes publicKey, Status status);
     /// @notice SSV does not know the key under our account.
     error NotInSSV(bytes publicKey);
@@ -183,7 +183,7 @@ interface IValidatorRegistry {
     ) external returns (uint256 cluster);
 
     /// @notice Governance. Opens or retires a cluster for new validators. Published batches of a retired cluster block their account's
-    /// queue until the guardians drop it or the cluster opens again.
+    /// queue until the guardians drop it or the cluster opens again; anyone may take its unfunded validators out of SSV (`remove`).
     function setCluster(uint256 cluster, bool active, uint32 cap) external;
 
     /// @notice Anyone. Reads the cluster's fees from SSV, also done when it is added, and updates the burn rate the reserve's target is made of.
@@ -232,8 +232,8 @@ interface IValidatorRegistry {
     /// @notice ValidatorExits only. Asks SSV's operators to exit validators of the cluster.
     function exitInSSV(uint256 cluster, bytes[] calldata publicKeys) external;
 
-    /// @notice Anyone. Takes validators of one cluster out of SSV, which ends their fees: exited ones, as reports have it, and discarded
-    /// ones. Their keys can never be used again.
+    /// @notice Anyone. Takes validators of one cluster out of SSV, which ends their fees: exited ones, as reports have it, and unfunded ones
+    /// that are discarded or of a retired cluster. Their keys can never be used again.
     /// @param snapshot the cluster's latest in SSV, see {Cluster}
     function remove(uint256 cluster, bytes[] calldata publicKeys, Cluster calldata snapshot) external;
 
@@ -257,9 +257,6 @@ interface IValidatorRegistry {
 
     /// @notice Clusters that governance has retired, in their order, and how many validators of each were ever funded.
     function retiredClusters() external view returns (uint256[] memory clusters, uint256[] memory deposited);
-
-    /// @notice Wei a block that all registered validators cost; the reserve counts it.
-    function totalBurnRate() external view returns (uint256);
 
     /// @notice SSV Network, its views, and Ethereum's deposit contract.
     function externals() external view returns (address ssvNetwork, address ssvViews, address depositContract);

@@ -11,7 +11,7 @@ export interface RemovePlan {
   readonly validators: readonly ValidatorView[];
 }
 
-/** Of each cluster the validators that cost fees for nothing: exited, as reports have it, or discarded. */
+/** Of each cluster the validators that cost fees for nothing: exited, as reports have it, discarded, or not to be funded any more. */
 export function planRemovals(registry: RegistryView): RemovePlan[] {
   return [...registry.clusters.keys()].flatMap((cluster) => {
     const validators = removable(registry, cluster).slice(0, MAX_PER_TRANSACTION);
@@ -20,12 +20,13 @@ export function planRemovals(registry: RegistryView): RemovePlan[] {
 }
 
 /** Validators of a cluster that are in SSV and may leave it. */
-export function removable({ validators }: RegistryView, cluster: number): ValidatorView[] {
+export function removable({ clusters, validators }: RegistryView, cluster: number): ValidatorView[] {
+  const isRetired = clusters.get(cluster)?.active === false;
   return [...validators.values()].filter(
     (validator) =>
       validator.cluster === cluster &&
       !validator.removed &&
-      (validator.status === "discarded" || validator.exit.exited),
+      (validator.status === "discarded" || validator.exit.exited || (isRetired && validator.status === "registered")),
   );
 }
 

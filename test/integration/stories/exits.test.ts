@@ -82,12 +82,12 @@ describe("exits that SSV's operators sign", () => {
 
   it("end with the removal from SSV, and so do its fees", async () => {
     const { pool, cluster } = story;
-    const { registry, ssv, validatorExits } = pool;
+    const { registry, reserve, ssv, validatorExits } = pool;
     const gone = keys.slice(0, 2);
     const { burnPerValidator } = await registry.cluster(cluster.clusterId);
     await removed(story, gone);
     expect(await feesOfABlock(story)).to.equal(burnPerValidator);
-    expect(await registry.totalBurnRate()).to.equal(burnPerValidator);
+    expect(await reserve.totalBurnRate()).to.equal(burnPerValidator);
     for (const key of gone) {
       expect(await statusOf(pool, key)).to.equal(Status.Removed);
       expect(await ssv.views.getValidator(cluster.ssvAccount, key)).to.equal(false);

@@ -98,7 +98,7 @@ describe("exits of everybody", () => {
     await removed(story, keys);
     expect(await feesOfABlock(story)).to.equal(0n);
     expect((await latestCluster(story)).validatorCount).to.equal(0n);
-    expect(await pool.registry.totalBurnRate()).to.equal(0n);
+    expect(await pool.reserve.totalBurnRate()).to.equal(0n);
     await expectNoDifference(story);
   });
 });

@@ -84,7 +84,7 @@ describe("stories: the reserve", () => {
     const now = await burnWei(first!);
     expect(now < before).to.equal(true);
     expect(await burnWei(second!)).to.equal(now);
-    expect(await registry.totalBurnRate()).to.equal(3n * now);
+    expect(await reserve.totalBurnRate()).to.equal(3n * now);
     const [paid] = (await reserve.queryFilter(reserve.filters.Paid())).slice(-1);
     expect(paid?.args.amount).to.equal(await reserve.registrationCost(now, 1));
     await devnet.advance(2);

@@ -77,7 +77,7 @@ describe("ValidatorRegistry", () => {
 
   describe("setting up", () => {
     it("knows its parts, authority and the pool's credentials", async () => {
-      const { registry, parts, manager } = await load();
+      const { registry, reserve, parts, manager } = await load();
       expect([...(await registry.externals())]).to.deep.equal([
         parts.ssvNetwork,
         parts.ssvViews,
@@ -88,7 +88,7 @@ describe("ValidatorRegistry", () => {
         concat(["0x010000000000000000000000", parts.withdrawalVault]),
       );
       expect([...(await registry.counts())]).to.deep.equal([0n, 0n, 0n, 0n]);
-      expect(await registry.totalBurnRate()).to.equal(0n);
+      expect(await reserve.totalBurnRate()).to.equal(0n);
     });
 
     it("refuses a missing part or authority, and to be initialised again", async () => {
@@ -300,13 +300,13 @@ describe("ValidatorRegistry", () => {
     });
 
     it("follow SSV's fees when anyone says so", async () => {
-      const { registry, ssv, cluster, actions, operatorIds, governed } = await loadRegistered();
-      expect(await registry.totalBurnRate()).to.equal(2n * BURN_4);
+      const { registry, reserve, ssv, cluster, actions, operatorIds, governed } = await loadRegistered();
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4);
       await governed.addCluster(1, operatorIds.slice(0, 7), false, 10);
       const seven = await actions.publishAndVet(2n, entriesOf("seven", 1, 7));
       await actions.register(seven);
       const burn7 = 7n * OPERATOR_FEE + NETWORK_FEE;
-      expect(await registry.totalBurnRate()).to.equal(2n * BURN_4 + burn7);
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4 + burn7);
 
       await ssv.double!.setOperatorFeeForTest(operatorIds[0]!, 3n * OPERATOR_FEE);
       await expect(registry.syncClusterFees(cluster))
@@ -315,7 +315,7 @@ describe("ValidatorRegistry", () => {
       await registry.syncClusterFees(2);
       await ssv.double!.setOperatorFeeForTest(operatorIds[0]!, 0n);
       await registry.syncClusterFees(cluster);
-      expect(await registry.totalBurnRate()).to.equal(2n * (BURN_4 - OPERATOR_FEE) + burn7 + 2n * OPERATOR_FEE);
+      expect(await reserve.totalBurnRate()).to.equal(2n * (BURN_4 - OPERATOR_FEE) + burn7 + 2n * OPERATOR_FEE);
       expect((await registry.cluster(cluster)).burnPerValidator).to.equal(BURN_4 - OPERATOR_FEE);
       await expect(registry.syncClusterFees(3)).to.be.revertedWithCustomError(registry, "UnknownCluster").withArgs(3n);
     });
@@ -507,7 +507,7 @@ describe("ValidatorRegistry", () => {
       const { registered, unfunded, deposited } = await registry.cluster(cluster);
       expect([registered, unfunded, deposited]).to.deep.equal([2n, 2n, 0n]);
       expect([...(await registry.counts())]).to.deep.equal([1n, 1n, 2n, 2n]);
-      expect(await registry.totalBurnRate()).to.equal(2n * BURN_4);
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4);
 
       await actions.deposit(cluster, batch.entries.slice(0, 2));
       await actions.register(batch, 2, 1);
@@ -1085,7 +1085,7 @@ describe("ValidatorRegistry", () => {
 
   describe("discard", () => {
     it("ends registered keys for good, with a quorum's signatures", async () => {
-      const { registry, actions, cluster, keys2, guardians } = await loadRegistered();
+      const { registry, reserve, actions, cluster, keys2, guardians } = await loadRegistered();
       const signatures = await actions.discardSignatures(keys2);
       await expect(registry.discard(keys2, signatures.slice(1))).to.be.revertedWithCustomError(
         guardians,
@@ -1101,7 +1101,7 @@ describe("ValidatorRegistry", () => {
       expect((await registry.counts()).unfunded).to.equal(0n);
       // still in SSV, still paid for
       expect((await registry.cluster(cluster)).registered).to.equal(2n);
-      expect(await registry.totalBurnRate()).to.equal(2n * BURN_4);
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4);
       await expect(registry.discard(keys2, signatures))
         .to.be.revertedWithCustomError(registry, "WrongStatus")
         .withArgs(keys2[0], DISCARDED, REGISTERED);

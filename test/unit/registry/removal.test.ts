@@ -121,11 +121,11 @@ describe("ValidatorRegistry: validators that leave", () => {
   describe("remove", () => {
     it("takes exited validators out of SSV, which ends their fees", async () => {
       const on = await load();
-      const { registry, ssv, fours, actions, stranger, helpers } = on;
+      const { registry, reserve, ssv, fours, actions, stranger, helpers } = on;
       const [first, second, third] = fours as [Funded, Funded, Funded];
       const { owner, operatorIds } = await actions.owner(1n);
       await on.report([], [first.id, third.id]);
-      expect(await registry.totalBurnRate()).to.equal(3n * BURN_4 + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(3n * BURN_4 + 2n * BURN_7);
       const snapshot = await actions.snapshot(1n);
       const sent = await registry.connect(stranger).remove(1n, [third.publicKey, first.publicKey], snapshot);
       const told = await on.told(sent);
@@ -148,7 +148,7 @@ describe("ValidatorRegistry: validators that leave", () => {
       expect([registered, unfunded, deposited]).to.deep.equal([1n, 0n, 3n]);
       expect([...(await registry.counts())]).to.deep.equal([2n, 2n, 5n, 0n]);
       expect((await registry.cluster(2n)).registered).to.equal(2n);
-      expect(await registry.totalBurnRate()).to.equal(BURN_4 + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(BURN_4 + 2n * BURN_7);
       // SSV takes for one validator from now on
       const after = await actions.snapshot(1n);
       const balance = async () => ssv.views.getBalance(owner, operatorIds, after);
@@ -157,12 +157,31 @@ describe("ValidatorRegistry: validators that leave", () => {
       expect(before - (await balance())).to.equal(1_000n * BURN_4);
     });
 
+    it("takes the unfunded ones of a retired cluster out, so that they hold up no others", async () => {
+      const on = await load();
+      const { registry, governance } = on;
+      const [one, two] = await on.register(1n, 2);
+      await expect(on.remove(1n, one!))
+        .to.be.revertedWithCustomError(registry, "NotRemovable")
+        .withArgs(one!.publicKey, REGISTERED);
+      await registry.connect(governance).setCluster(1n, false, 100);
+      // funded ones stay until they have exited
+      await expect(on.remove(1n, one!, on.fours[0]!))
+        .to.be.revertedWithCustomError(registry, "NotRemovable")
+        .withArgs(on.fours[0]!.publicKey, DEPOSITED);
+      await on.remove(1n, one!, two!);
+      expect((await registry.validator(two!.publicKey)).status).to.equal(REMOVED);
+      const { registered, unfunded, deposited } = await registry.cluster(1n);
+      expect([registered, unfunded, deposited]).to.deep.equal([3n, 0n, 3n]);
+      expect((await registry.counts()).unfunded).to.equal(0n);
+    });
+
     it("takes discarded ones out, too, and both in one call", async () => {
       const on = await load();
-      const { registry, fours } = on;
+      const { registry, reserve, fours } = on;
       const [discarded, waiting] = await on.register(1n, 2);
       await on.actions.discard([discarded!.publicKey]);
-      expect(await registry.totalBurnRate()).to.equal(5n * BURN_4 + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(5n * BURN_4 + 2n * BURN_7);
       await on.report([], [fours[1]!.id]);
       const told = await on.told(on.remove(1n, discarded!, fours[1]!));
       expect(told.slice(0, 2)).to.deep.equal([`Removed 1 6`, `Removed 1 ${fours[1]!.id}`]);
@@ -170,7 +189,7 @@ describe("ValidatorRegistry: validators that leave", () => {
       const { registered, unfunded } = await registry.cluster(1n);
       expect([registered, unfunded]).to.deep.equal([3n, 1n]);
       expect((await registry.counts()).unfunded).to.equal(1n);
-      expect(await registry.totalBurnRate()).to.equal(3n * BURN_4 + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(3n * BURN_4 + 2n * BURN_7);
       await on.actions.deposit(1n, [waiting!]);
     });
 
@@ -212,7 +231,7 @@ describe("ValidatorRegistry: validators that leave", () => {
 
     it("is of one cluster, by its newest snapshot", async () => {
       const on = await load();
-      const { registry, fours, sevens, ssv, stranger, actions } = on;
+      const { registry, reserve, fours, sevens, ssv, stranger, actions } = on;
       await on.report([], [fours[0]!.id, sevens[0]!.id]);
       await expect(on.remove(1n, fours[0]!, sevens[0]!))
         .to.be.revertedWithCustomError(registry, "WrongCluster")
@@ -225,28 +244,28 @@ describe("ValidatorRegistry: validators that leave", () => {
         "IncorrectClusterState",
       );
       expect((await registry.validator(fours[0]!.publicKey)).status).to.equal(DEPOSITED);
-      expect(await registry.totalBurnRate()).to.equal(3n * BURN_4 + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(3n * BURN_4 + 2n * BURN_7);
       await on.remove(1n, fours[0]!);
       await on.remove(2n, sevens[0]!);
-      expect(await registry.totalBurnRate()).to.equal(2n * BURN_4 + BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4 + BURN_7);
     });
 
     it("takes off the burn rate what was put on it, whatever SSV's fees are by now", async () => {
       const on = await load();
-      const { registry, ssv, fours, operatorIds } = on;
+      const { registry, reserve, ssv, fours, operatorIds } = on;
       await on.report([], [fours[0]!.id, fours[1]!.id]);
       await ssv.double!.setOperatorFeeForTest(operatorIds[0]!, 2n * OPERATOR_FEE);
       await on.remove(1n, fours[0]!);
-      expect(await registry.totalBurnRate()).to.equal(2n * BURN_4 + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4 + 2n * BURN_7);
       await registry.syncClusterFees(1n);
-      expect(await registry.totalBurnRate()).to.equal(2n * (BURN_4 + OPERATOR_FEE) + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(2n * (BURN_4 + OPERATOR_FEE) + 2n * BURN_7);
       await on.remove(1n, fours[1]!);
-      expect(await registry.totalBurnRate()).to.equal(BURN_4 + OPERATOR_FEE + 2n * BURN_7);
+      expect(await reserve.totalBurnRate()).to.equal(BURN_4 + OPERATOR_FEE + 2n * BURN_7);
     });
 
     it("works for a retired cluster, and to its last validator", async () => {
       const on = await load();
-      const { registry, sevens, actions } = on;
+      const { registry, reserve, sevens, actions } = on;
       await on.report(
         [],
         sevens.map(({ id }) => id),
@@ -254,7 +273,7 @@ describe("ValidatorRegistry: validators that leave", () => {
       await on.setActive(2n, false);
       await on.remove(2n, ...sevens);
       expect((await registry.cluster(2n)).registered).to.equal(0n);
-      expect(await registry.totalBurnRate()).to.equal(3n * BURN_4);
+      expect(await reserve.totalBurnRate()).to.equal(3n * BURN_4);
       expect((await actions.snapshot(2n)).validatorCount).to.equal(0n);
       // and begins anew when it is opened
       await on.setActive(2n, true);

@@ -181,6 +181,12 @@ describe("exits that are due", () => {
       ]);
       expect(removable(registry, 2)).to.have.length(2);
     });
+    it("unfunded, of a retired cluster", () => {
+      const registered = { status: "registered", depositOrder: null, clusterOrder: null } as const;
+      const registry = (retired: number[]) => pool([1, 2, 2], { 1: registered, 2: registered }, retired);
+      expect(planRemovals(registry([])).map(shown)).to.deep.equal([]);
+      expect(planRemovals(registry([2])).map(shown)).to.deep.equal([[2, [2]]]);
+    });
     it("once", () => {
       expect(planRemovals(pool([1, 1], { 1: { ...EXITED, removed: true } }))).to.deep.equal([]);
     });
