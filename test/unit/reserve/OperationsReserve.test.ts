@@ -149,7 +149,7 @@ describe("OperationsReserve", () => {
 
     it("is wanted up to the target runway of all clusters", async () => {
       const on = await loadCluster();
-      const { reserve, registry } = on;
+      const { reserve } = on;
       expect(await reserve.totalBurnRate()).to.equal(2n * BURN_4);
       const target = TARGET_BLOCKS * 2n * BURN_4;
       expect(await reserve.targetBalance()).to.equal(target);
