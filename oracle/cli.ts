@@ -14,6 +14,13 @@ interface QueueOptions extends RunOptions {
   readonly json?: boolean;
 }
 
+interface ReportOptions extends RunOptions {
+  readonly slot?: number;
+  readonly explain?: boolean;
+  readonly csv?: string;
+  readonly json?: boolean;
+}
+
 function configure({ config, dryRun }: RunOptions): Config {
   const loaded = loadConfig(config, process.env);
   // the consensus types read this when they are loaded, which is why everything that needs them is imported after
@@ -51,6 +58,21 @@ async function queue(options: QueueOptions): Promise<void> {
   console.log(options.json === true ? queueJson(view) : printQueue(view).join("\n"));
 }
 
+async function report(options: ReportOptions): Promise<void> {
+  const config = configure(options);
+  const { readReportView } = await import("./explain/read.js");
+  const { printReport, reportJson, writeTable } = await import("./explain/print.js");
+  const view = await readReportView(config, options.slot ?? null, createLogger("silent"));
+  if (options.csv !== undefined) writeTable(view, options.csv);
+  console.log(options.json === true ? reportJson(view) : printReport(view, options.explain === true).join("\n"));
+  if (view.differences.length > 0) process.exitCode = 1;
+}
+
+function slotNumber(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It is the number of a slot.");
+}
+
 function requestId(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It is the number of a request, from 1.");
@@ -78,6 +100,16 @@ withConfig(
   .option("-r, --request <id>", "also when this request will probably be paid", requestId)
   .option("--json", "for programs: amounts in wei, times in seconds")
   .action(queue);
+withConfig(
+  "report",
+  "the report of the latest frame, computed as members do, where each figure comes from and what the contracts make of it; exit code 1 if the " +
+    "chain accepted another",
+)
+  .option("-s, --slot <slot>", "of the frame that ends at this slot", slotNumber)
+  .option("-e, --explain", "also every validator, and the gain as the contract will reckon it")
+  .option("--csv <file>", "write the table of validators to a file")
+  .option("--json", "for programs: amounts in wei, or in gwei where the name says so")
+  .action(report);
 
 try {
   await program.parseAsync();

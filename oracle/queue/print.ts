@@ -93,7 +93,7 @@ export function inTime(seconds: number): string {
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
+export function aligned(rows: readonly (readonly string[])[]): string[] {
   const width = (column: number): number => Math.max(...rows.map((row) => row[column]?.length ?? 0));
   const columns = Array.from({ length: Math.max(...rows.map((row) => row.length)) }, (_, column) => ({
     width: width(column),

@@ -1,19 +1,16 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { frameAt, slotAt, timeOfSlot, type Head } from "../clock.js";
 import type { Config } from "../config.js";
 import { beaconRootAt } from "../execution/beaconRoots.js";
-import { ChainReader } from "../execution/chain.js";
-import { connectPool, type PoolContracts } from "../execution/contracts.js";
-import { EventStore, getLogs } from "../execution/eventStore.js";
-import { FailoverProvider, readHead } from "../execution/provider.js";
+import type { ChainReader } from "../execution/chain.js";
+import type { PoolContracts } from "../execution/contracts.js";
+import { getLogs } from "../execution/eventStore.js";
+import { readHead } from "../execution/provider.js";
+import { readOnly } from "../execution/readOnly.js";
 import { unconfirmedExits, type RegistryView } from "../execution/registryView.js";
-import { ConfigError, ServiceError } from "../ops/errors.js";
+import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
-import { createMetrics } from "../ops/metrics.js";
 import { credentialsOf } from "../report/ownership.js";
-import { BeaconNodes } from "../roles/beaconNodes.js";
+import type { BeaconNodes } from "../roles/beaconNodes.js";
 import { referenceBlock } from "../roles/reference.js";
 import { QueueError } from "./errors.js";
 import { arrivalOf, onTheWay, type OnTheWay } from "./onTheWay.js";
@@ -21,38 +18,11 @@ import { cutoffSlot, expectedPayment, frameOfNextReport, frameOfRequest, type Ar
 import type { QueueView, RequestView } from "./view.js";
 
 /** Everything of the queue at the head, and at the beacon block before it; nothing is written or sent. */
-export async function readQueue(config: Config, request: number | null, logger: ServiceLogger): Promise<QueueView> {
-  if (config.beaconUrls.length === 0) {
-    throw new ConfigError("ConfigInvalid", "beaconUrls: must name at least one beacon node to see what comes back.");
-  }
-  const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
-  const scratch = mkdtempSync(path.join(tmpdir(), "pooleth-queue-"));
-  try {
-    copyEvents(config.dataDir, scratch);
-    const contracts = await connectPool(config.poolManager, provider);
-    const { registry, validatorExits, ssvNetwork } = contracts.addresses;
-    const { chainId, logsFromBlock: fromBlock } = config;
-    const parts = { provider, chainId, registry, validatorExits, ssvNetwork, fromBlock, dataDir: scratch, logger };
-    return await readAt(config, new ChainReader(provider, contracts, new EventStore(parts)), request, logger);
-  } finally {
-    provider.destroy();
-    rmSync(scratch, { recursive: true });
-  }
+export function readQueue(config: Config, request: number | null, logger: ServiceLogger): Promise<QueueView> {
+  return readOnly(config, logger, (chain, beacon) => readAt(chain, beacon, request));
 }
 
-/** What a service has read already. It may be at work: its files are left alone. */
-function copyEvents(dataDir: string, scratch: string): void {
-  for (const name of existsSync(dataDir) ? readdirSync(dataDir) : []) {
-    if (name.startsWith("events-")) cpSync(path.join(dataDir, name), path.join(scratch, name));
-  }
-}
-
-async function readAt(
-  config: Config,
-  chain: ChainReader,
-  request: number | null,
-  logger: ServiceLogger,
-): Promise<QueueView> {
+async function readAt(chain: ChainReader, beacon: BeaconNodes, request: number | null): Promise<QueueView> {
   const { provider, contracts } = chain;
   const { poolManager, withdrawalQueue, validatorExits, addresses } = contracts;
   const head = await readHead(provider, "latest");
@@ -77,7 +47,7 @@ async function readAt(
   const due = Number(demand.due);
   const overdue = await readOverdue(contracts, registry, head);
   const [validators, timing] = await Promise.all([
-    readValidators(config, chain, registry, head, { due, overdue }, logger),
+    readValidators(chain, beacon, registry, head, { due, overdue }),
     readTiming(chain, head),
   ]);
   // what came to the vault after the frame of the next report ended is for the report after it
@@ -108,22 +78,13 @@ async function readAt(
 
 /** The beacon state before the head's block is the newest that the chain itself vouches for. */
 async function readValidators(
-  config: Config,
   { provider, contracts }: ChainReader,
+  beacon: BeaconNodes,
   registry: RegistryView,
   head: Head,
   demand: { readonly due: number; readonly overdue: ReadonlySet<number> },
-  logger: ServiceLogger,
 ): Promise<OnTheWay[]> {
   const { addresses, frames } = contracts;
-  const beacon = new BeaconNodes({
-    urls: config.beaconUrls,
-    chainId: config.chainId,
-    depositContract: addresses.depositContract,
-    frames,
-    metrics: createMetrics(),
-    logger,
-  });
   const root = await beaconRootAt(provider, frames, slotAt(frames, head.timestamp) - 1, head);
   if (root === null) throw new ServiceError("HeadMoved", "The chain has no beacon block yet; try again later.");
   const deposited = [...registry.validators.values()].filter(({ status }) => status === "deposited");

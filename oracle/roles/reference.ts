@@ -6,6 +6,7 @@ import type { PoolContracts } from "../execution/contracts.js";
 import { readHead, type FailoverProvider } from "../execution/provider.js";
 import { ServiceError } from "../ops/errors.js";
 
+const FILE = "withdrawn.jsonl";
 const record = z.object({ blockHash: z.string(), withdrawnWei: z.string().regex(/^\d+$/).transform(BigInt) });
 
 /**
@@ -14,21 +15,12 @@ const record = z.object({ blockHash: z.string(), withdrawnWei: z.string().regex(
  */
 export class WithdrawnRecords {
   readonly #file: string;
-  readonly #byHash = new Map<string, bigint>();
+  readonly #byHash: Map<string, bigint>;
 
   constructor(dataDir: string) {
     mkdirSync(dataDir, { recursive: true });
-    this.#file = path.join(dataDir, "withdrawn.jsonl");
-    let text = "";
-    try {
-      text = readFileSync(this.#file, "utf8");
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-    }
-    for (const line of text.slice(0, text.lastIndexOf("\n") + 1).split("\n")) {
-      const parsed = record.safeParse(parseJson(line));
-      if (parsed.success) this.#byHash.set(parsed.data.blockHash, parsed.data.withdrawnWei);
-    }
+    this.#file = path.join(dataDir, FILE);
+    this.#byHash = load(this.#file);
   }
 
   get(blockHash: string): bigint | undefined {
@@ -45,6 +37,23 @@ export class WithdrawnRecords {
     }
     this.#byHash.set(blockHash, withdrawnWei);
   }
+}
+
+/** What a service has written down, for whoever must not write. */
+export function recordedWithdrawn(dataDir: string, blockHash: string): bigint | undefined {
+  return load(path.join(dataDir, FILE)).get(blockHash);
+}
+
+function load(file: string): Map<string, bigint> {
+  let text = "";
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  }
+  const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+  const records = lines.flatMap((line) => record.safeParse(parseJson(line)).data ?? []);
+  return new Map(records.map(({ blockHash, withdrawnWei }) => [blockHash, withdrawnWei]));
 }
 
 function parseJson(text: string): unknown {

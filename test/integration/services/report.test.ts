@@ -1,0 +1,178 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { SLOTS_PER_FRAME } from "../../../devnet/pool.js";
+import type { ConfigInput } from "../../../oracle/config.js";
+import {
+  activate,
+  eth,
+  falseReport,
+  nextReport,
+  openStory,
+  recordingLogger,
+  startReporting,
+  traffic,
+  type LogRecord,
+  type Story,
+} from "../stories/story.js";
+import { pooleth } from "./process.js";
+
+interface Told {
+  isFinal: boolean;
+  withdrawnFrom: string;
+  report: Record<string, unknown>;
+  table: Record<string, unknown>[];
+  tableSha256: string;
+  accepted: { block: number; applied: boolean; gainWei: string; figures: Record<string, string> } | null;
+  differences: { field: string; left: string; right: string }[];
+  arithmetic: { outlook: Record<string, string>; verdict: { outcome: string; finalisedWei: string } | null } | null;
+}
+
+describe("pooleth report", () => {
+  let story: Story;
+  let folder: string;
+  let keys: string[];
+  let log: LogRecord[];
+
+  before(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), "pooleth-"));
+    story = await openStory();
+    await story.pool.stake(story.alice, eth("70"));
+    await startReporting(story);
+    const { logger, records } = recordingLogger();
+    log = records;
+    await story.pool.services.find(({ name }) => name === "oracle 1")?.stop();
+    await story.pool.start("oracle", 0, { logger });
+    keys = await activate(story, 2);
+    traffic(story);
+    await nextReport(story);
+  });
+  after(async () => {
+    await story.pool.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const stopAll = async (role: string): Promise<void> => {
+    for (const service of story.pool.services.filter((running) => running.role === role)) await service.stop();
+  };
+  const configFile = (changes: Partial<ConfigInput> = {}): string => {
+    const file = path.join(folder, "report.json");
+    writeFileSync(file, JSON.stringify({ ...story.pool.config("oracle", 0), ...changes }));
+    return file;
+  };
+  const tell = async (exitCode: number, ...args: string[]): Promise<Told> => {
+    const told = await pooleth("report", "--config", configFile(), "--json", ...args);
+    expect(told.exitCode, told.lines.join("\n")).to.equal(exitCode);
+    return JSON.parse(told.lines.join("\n")) as Told;
+  };
+
+  it("has the figures of the accepted report to the wei, its gain too, and the table that the oracle signed by", async () => {
+    const { reportOracle, poolManager } = story.pool;
+    const report = await nextReport(story);
+    const [event] = await reportOracle.queryFilter(reportOracle.filters.ReportAccepted(), report.block, report.block);
+    const { clBalance, withdrawnAtRef } = event!.args;
+    const csv = path.join(folder, "table.csv");
+    const told = await tell(0, "--csv", csv);
+    expect(told).to.deep.include({ isFinal: true, withdrawnFrom: "record", differences: [] });
+    expect(told.report).to.deep.equal({
+      version: 1,
+      refSlot: report.refSlot,
+      beaconBlockRoot: report.beaconBlockRoot,
+      clBalance: String(clBalance),
+      openPenalties: "0",
+      withdrawnAtRef: String(withdrawnAtRef),
+      exiting: [],
+      exited: [],
+    });
+    const [rebased] = await poolManager.queryFilter(poolManager.filters.Rebased(), report.block, report.block);
+    expect(told.arithmetic?.outlook["gainWei"]).to.equal(String(rebased!.args.gain));
+    expect(told.accepted).to.deep.include({ block: report.block, applied: true, gainWei: String(rebased!.args.gain) });
+
+    expect(told.table.map((row) => [row["public_key"], row["standing"]])).to.deep.equal(
+      keys.map((key) => [key, "owned"]),
+    );
+    const sumGwei = told.table.reduce((sum, row) => sum + BigInt(String(row["balance_gwei"])), 0n);
+    expect(sumGwei * 10n ** 9n).to.equal(clBalance);
+    const signed = log.filter(({ msg, refSlot }) => msg === "signed the report" && refSlot === report.refSlot);
+    const written = createHash("sha256").update(readFileSync(csv)).digest("hex");
+    expect([told.tableSha256, written]).to.deep.equal(
+      signed.flatMap((record) => [record["tableSha256"], record["tableSha256"]]),
+    );
+
+    const earlier = await tell(0, "--slot", String(report.refSlot - SLOTS_PER_FRAME));
+    expect(earlier.report["refSlot"]).to.equal(report.refSlot - SLOTS_PER_FRAME);
+    expect(earlier.accepted?.applied).to.equal(true);
+  });
+
+  it("says of a report that is still to come what the contracts will do, and of each validator why it counts", async () => {
+    const { pool, alice } = story;
+    const { devnet, reportOracle, withdrawalQueue, poolManager } = pool;
+    await devnet.mineTx(pool.poolETH.connect(alice).requestWithdrawal(eth("2"), alice.address));
+    await stopAll("keeper");
+    // the frame that began after the request, once it is final
+    await devnet.advance(2 * SLOTS_PER_FRAME - (devnet.slot % SLOTS_PER_FRAME) + 24);
+    const told = await tell(0);
+    expect(told).to.deep.include({ accepted: null, isFinal: true });
+    expect(told.arithmetic?.verdict?.outcome).to.equal("applied");
+    const { lines } = await pooleth("report", "--config", configFile(), "--explain");
+    const text = lines.join("\n");
+    for (const key of [1, 2]) expect(text).to.match(new RegExp(`^ *${key} +\\d+ +1 +owned.* counts: the pool's`, "m"));
+    expect(text)
+      .to.match(/^= gain +-?\d+\.\d+ /m)
+      .and.to.match(/It would be applied now, and finalise withdrawals of [12]\.\d+ ETH/);
+    expect(lines.at(-1)).to.equal("Not reported yet.");
+
+    const before = await reportOracle.lastFrame();
+    await pool.start("keeper", 0);
+    await stopAll("oracle");
+    for (const position of [0, 1]) await pool.start("oracle", position); // to push to the new keeper
+    await devnet.advanceUntil(async () => (await reportOracle.lastFrame()) > before, SLOTS_PER_FRAME);
+    const block = await devnet.provider.getBlockNumber();
+    const [rebased] = await poolManager.queryFilter(poolManager.filters.Rebased(), block, block);
+    const [paid] = await withdrawalQueue.queryFilter(withdrawalQueue.filters.WithdrawalsFinalised(), block, block);
+    // rewards of the blocks between came in; withdrawals are worth what they were
+    expect(rebased!.args.gain >= BigInt(told.arithmetic?.outlook["gainWei"] ?? "0")).to.equal(true);
+    expect((await tell(0)).arithmetic?.outlook["gainWei"]).to.equal(String(rebased!.args.gain));
+    expect(paid).to.not.equal(undefined);
+  });
+
+  it("ends with code 1 when the chain accepted another, and names the field and both values", async () => {
+    const { pool } = story;
+    const { devnet } = pool;
+    await stopAll("oracle");
+    await devnet.advance(SLOTS_PER_FRAME - (devnet.slot % SLOTS_PER_FRAME) + 1);
+    const keeper = pool.services.find(({ role }) => role === "keeper");
+    const lie = await falseReport(story, keeper!, [1, 2], 5n);
+    await nextReport(story);
+    const told = await tell(1);
+    const truth = String(lie.clBalance - 5n);
+    expect(told.differences[0]).to.deep.equal({ field: "clBalance", left: String(lie.clBalance), right: truth });
+    expect(told.differences.map(({ field }) => field)).to.deep.equal(["clBalance", "gain"]);
+    const { exitCode, lines } = await pooleth("report", "--config", configFile());
+    expect(exitCode).to.equal(1);
+    expect(lines.join("\n")).to.match(new RegExp(`IT DIFFERS[^]*clBalance +${lie.clBalance} +${truth}`));
+  });
+
+  it("says in one line what is wrong", async () => {
+    const cases: [changes: Partial<ConfigInput>, args: string[], says: RegExp][] = [
+      [{}, ["--slot", "100"], /^Slot 100 is not the last of a frame; those around it are \d+ and \d+\.$/],
+      [
+        {},
+        ["--slot", String(SLOTS_PER_FRAME * 1_000 - 1)],
+        /still runs or has not begun; the latest that has ended ends at slot \d+\.$/,
+      ],
+      [{}, ["--slot", "x"], /slot.*is invalid.*number of a slot/],
+      [{}, ["--csv", path.join(folder, "no", "such.csv")], /^--csv: .*such\.csv cannot be written \(ENOENT\)\.$/],
+      [{ beaconUrls: ["http://127.0.0.1:1"] }, [], /^Beacon node http:\/\/127\.0\.0\.1:1.*ECONNREFUSED/],
+      [{ roles: ["keeper"], beaconUrls: [] }, [], /^beaconUrls: must name at least one/],
+    ];
+    for (const [changes, args, says] of cases) {
+      const { exitCode, lines } = await pooleth("report", "--config", configFile(changes), ...args);
+      expect(exitCode, lines.join("\n")).to.equal(1);
+      expect(lines).to.have.length(1);
+      expect(lines[0]).to.match(says);
+    }
+  });
+});
