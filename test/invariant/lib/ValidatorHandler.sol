@@ -650,7 +650,7 @@ abstract contract ValidatorHandler is World {
         require(registry.cluster(cluster).registered == _inSSV[cluster], "validators in SSV");
         uint256 burn;
         for (uint256 i = 1; i <= CLUSTERS; ++i) burn += _inSSV[i] * registry.cluster(i).burnPerValidator;
-        require(registry.totalBurnRate() == burn, "burn rate");
+        require(reserve.totalBurnRate() == burn, "burn rate");
     }
 
     /// What the contract counts as asked for in a frame, unconfirmed, however long ago.
