@@ -348,6 +348,7 @@ describe("Proofs from a state that is read once", () => {
         { gindex, leaf: leaf.slice(1), branch },
         { gindex: gindex << 1n, leaf, branch },
         { gindex: 0n, leaf, branch },
+        { gindex: 0n, leaf: root, branch: new Uint8Array(0) },
         { gindex: -gindex, leaf, branch },
         { gindex: 1n << 100_000n, leaf, branch },
         { gindex: 1n, leaf, branch },

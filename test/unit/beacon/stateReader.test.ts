@@ -275,6 +275,14 @@ describe("StateReader", () => {
       expect(codeOf(() => read("electra", forged))).to.equal("STATE_MALFORMED");
     });
 
+    it("a builder's bid that would fill the memory: STATE_TOO_LARGE", () => {
+      const forged = serialize("gloas", randomState("gloas", EMPTY_SHAPE));
+      const view = new DataView(forged.buffer, forged.byteOffset);
+      const next = offsetPosition("gloas", "payloadExpectedWithdrawals");
+      view.setUint32(next, view.getUint32(next, true) + 70_000, true);
+      expect(codeOf(() => read("gloas", forged))).to.equal("STATE_TOO_LARGE");
+    });
+
     it("a public key listed twice: STATE_MALFORMED", () => {
       const twice = randomState("electra", { ...EMPTY_SHAPE, validators: 3 });
       twice.validators[2]!.pubkey = twice.validators[0]!.pubkey;
