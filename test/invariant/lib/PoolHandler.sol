@@ -164,13 +164,17 @@ abstract contract PoolHandler is ValidatorHandler {
         _requested(first, last, k, owner);
     }
 
+    /// Sometimes a stranger tries.
     function transferRequest(uint256 a, uint256 b) external asUser {
         uint256 id = _find(a, false);
         if (id == 0) return;
         Request storage r = _requests[id - 1];
         (uint256 from, uint256 to) = (r.owner, b % ACTORS);
-        vm.prank(actor(from));
-        queue.transferRequest(id, actor(to));
+        uint256 caller = b % 8 < 4 ? from : a % ACTORS;
+        vm.prank(actor(caller));
+        (bool ok, ) = address(queue).call(abi.encodeCall(IWithdrawalQueue.transferRequest, (id, actor(to))));
+        require(ok == (caller == from), "I9: only its owner gives a request away");
+        if (!ok) return;
         r.owner = to;
         if (id <= finalised) {
             claimableOf[from] -= r.amount;

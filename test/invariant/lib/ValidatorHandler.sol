@@ -93,8 +93,9 @@ abstract contract ValidatorHandler is World {
         uint256 count = b % 4 == 0 ? _pick(a >> 8, 1, waiting) : waiting;
         (, , bool stale) = manager.rate();
         bool open = !stale && manager.pendingLoss().frame == 0 && clock >= guardians.depositsPausedUntil();
+        bool free = count * 32 ether <= manager.depositableEther();
         bool ok = _deposit(cluster, count, a >> 8);
-        require(ok == (open && count * 32 ether <= _depositableBefore), "deposits of what is free");
+        require(ok == (open && free), "deposits of what is free");
         _done = ok;
     }
 
@@ -244,8 +245,7 @@ abstract contract ValidatorHandler is World {
 
     /// Operators do what they were asked for, or a validator leaves by itself.
     function beginExit(uint256 a, uint256 b) external asUser {
-        if (_byOrder.length == 0) return;
-        if (b % 2 == 0) return;
+        if (_byOrder.length == 0 || b % 2 == 0) return;
         uint256 id = b % 16 == 1 ? _byOrder[a % _byOrder.length] : _findAsked(a, 0);
         _done = id != 0 && _begin(id);
     }
@@ -301,10 +301,6 @@ abstract contract ValidatorHandler is World {
             require(_underwayIn(_askedFrames[i]) == _requestsOf(_askedFrames[i]), "requests of a frame");
         require(uint256(vm.load(address(exits), bytes32(uint256(EXITS) + 5))) == s.confirmed, "confirmed exits");
         for (uint256 cluster = 1; cluster <= CLUSTERS; ++cluster) _checkCluster(cluster);
-    }
-
-    function validatorsEver() external view returns (uint256) {
-        return _byOrder.length;
     }
 
     // for reports
@@ -363,8 +359,6 @@ abstract contract ValidatorHandler is World {
 
     // acting
 
-    uint256 internal _depositableBefore;
-
     function _register(uint256 cluster, uint256 count) internal {
         uint256 account = cluster < 3 ? 1 : 2;
         uint256 nonce = registry.account(account).nonce;
@@ -402,7 +396,6 @@ abstract contract ValidatorHandler is World {
             ids[i] = waiting[addmod(seed, i, n)];
             signatures[i] = _depositSignature(ids[i]);
         }
-        _depositableBefore = manager.depositableEther();
         DepositAnchor memory anchor = DepositAnchor(
             uint64(BLOCK - 1),
             blockhash(BLOCK - 1),
