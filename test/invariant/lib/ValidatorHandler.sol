@@ -103,14 +103,14 @@ abstract contract ValidatorHandler is World {
         uint256 cluster = 1 + (a % CLUSTERS);
         uint256[] storage waiting = _unfunded[cluster];
         if (waiting.length == 0) return;
-        uint256 id = _takeAt(waiting, (a >> 8) % waiting.length);
+        uint256 id = waiting[(a >> 8) % waiting.length];
         bytes[] memory keys = _keys(id);
         bytes32 hash = keccak256(abi.encodePacked(keccak256(keys[0])));
         bytes32 digest = _guardianDigest(
             abi.encode(keccak256("Discard(bytes32 keysHash,uint256 approvalEpoch)"), hash, guardians.approvalEpoch())
         );
         registry.discard(keys, _signed(digest));
-        _keyOf[id].stage = Stage.Discarded;
+        _discard(id);
         _done = true;
     }
 
@@ -203,7 +203,7 @@ abstract contract ValidatorHandler is World {
         _done = true;
     }
 
-    /// Exited, as reports have it, or discarded: leaves SSV, once; nothing else does.
+    /// Exited, as reports have it, or never to be funded: leaves SSV, once; nothing else does.
     function remove(uint256 a, uint256 b) external asUser {
         uint256 id = _findRemovable(a);
         if (id == 0 || b % 8 == 0) {
@@ -221,6 +221,7 @@ abstract contract ValidatorHandler is World {
             require(bytes4(reason) == IValidatorRegistry.NotRemovable.selector, "refused for another reason");
             return;
         }
+        if (_keyOf[id].stage == Stage.Registered) _discard(id);
         _keyOf[id].removed = true;
         --_inSSV[cluster];
         _checkCluster(cluster);
@@ -469,10 +470,7 @@ abstract contract ValidatorHandler is World {
     }
 
     function _funded(uint256 id, uint256 cluster) private {
-        uint256[] storage waiting = _unfunded[cluster];
-        uint256 place;
-        while (waiting[place] != id) ++place;
-        _takeAt(waiting, place);
+        _drop(id);
         _byOrder.push(id);
         Key storage key = _keyOf[id];
         (key.stage, key.since) = (Stage.Active, uint32(_frame));
@@ -491,10 +489,18 @@ abstract contract ValidatorHandler is World {
         (ok, ) = address(exits).call(abi.encodeCall(IValidatorExits.requestExits, (cluster, keys)));
     }
 
-    function _takeAt(uint256[] storage list, uint256 place) private returns (uint256 taken) {
-        taken = list[place];
-        list[place] = list[list.length - 1];
-        list.pop();
+    function _discard(uint256 id) private {
+        _drop(id);
+        _keyOf[id].stage = Stage.Discarded;
+    }
+
+    /// It no longer waits for funds.
+    function _drop(uint256 id) private {
+        uint256[] storage waiting = _unfunded[_keyOf[id].cluster];
+        uint256 place;
+        while (waiting[place] != id) ++place;
+        waiting[place] = waiting[waiting.length - 1];
+        waiting.pop();
     }
 
     // looking
@@ -627,7 +633,8 @@ abstract contract ValidatorHandler is World {
 
     function _isRemovable(uint256 id) private view returns (bool) {
         Key memory key = _keyOf[id];
-        return !key.removed && (key.exited || key.stage == Stage.Discarded);
+        bool unfunded = key.stage == Stage.Discarded || (key.stage == Stage.Registered && _retired[key.cluster]);
+        return !key.removed && (key.exited || unfunded);
     }
 
     function _seenLeaving(uint256 id) private view returns (bool) {
