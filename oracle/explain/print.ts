@@ -36,6 +36,12 @@ function printReference({ head, frame, firstSlot, isFinal, reference, report }: 
   ];
 }
 
+const WITHDRAWN_FROM = {
+  proof: "proven against the state root in the beacon state",
+  node: "by an execution node's word: it gave no proof",
+  contradicted: "BUT ITS OWN PROOF SAYS OTHERWISE: a member abstains",
+};
+
 function printFigures({ report, table, withdrawnFrom, tableSha256 }: ReportView): string[] {
   const counted = table.filter(({ standing }) => standing === "owned" || standing === "pending");
   const total = (gwei: (row: ReportRow) => bigint): string =>
@@ -52,13 +58,7 @@ function printFigures({ report, table, withdrawnFrom, tableSha256 }: ReportView)
       `${counted.length} of ${table.length} validators: balances ${total((row) => row.balanceGwei)}, pending deposits ${total((row) => row.pendingGwei)}`,
     ],
     ["openPenalties", formatEther(report.openPenalties), `${slashed} validators, by oracle/report/penalties.ts`],
-    [
-      "withdrawnAtRef",
-      formatEther(report.withdrawnAtRef),
-      withdrawnFrom === "record"
-        ? `${vault}as the oracle in dataDir wrote down`
-        : `${vault}by the execution node's word`,
-    ],
+    ["withdrawnAtRef", formatEther(report.withdrawnAtRef), `${vault}${WITHDRAWN_FROM[withdrawnFrom]}`],
     ["exiting", report.exiting.join(" ") || "none", "exit begun, not by a slashing, and not reported before"],
     ["exited", report.exited.join(" ") || "none", "withdrawable, gone to the vault, and not reported before"],
   ]).concat(`table of validators (--csv), SHA-256 ${tableSha256}`);

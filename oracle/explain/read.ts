@@ -12,7 +12,7 @@ import { outlookOf, type Outlook } from "../report/outlook.js";
 import { tableHash } from "../report/table.js";
 import type { BeaconNodes } from "../roles/beaconNodes.js";
 import { messageOf, readReport } from "../roles/readReport.js";
-import { readWithdrawn, recordedWithdrawn } from "../roles/reference.js";
+import { isProven, readWithdrawn, recordedWithdrawn } from "../roles/reference.js";
 import type { Report } from "../signatures/messages.js";
 import { differences, type Difference } from "../signatures/store.js";
 import { ExplainError } from "./errors.js";
@@ -45,25 +45,27 @@ async function readAt(
   const root = await beaconRootAt(provider, frames, refSlot, head);
   if (root === null) throw noRoot(frames, head, refSlot);
   const view = await chain.view(head);
-  let withdrawnFrom: ReportView["withdrawnFrom"] = "record";
+  let withdrawnFrom: ReportView["withdrawnFrom"] = "node";
   const { state, report, table, warnings } = await readReport({
     refSlot,
     root,
     view,
     contracts,
     beacon,
-    withdrawnWei: async ({ hash }) => {
-      const recorded = recordedWithdrawn(dataDir, hash);
-      if (recorded !== undefined) return recorded;
-      withdrawnFrom = "node";
-      return whileKept(
-        () => readWithdrawn(provider, contracts, hash),
-        new ExplainError(
-          "FrameForgotten",
-          `The vault's balance at block ${hash} is not recorded in dataDir, and no execution node has that state any more.`,
-          { hash },
-        ),
-      );
+    withdrawnWei: async ({ hash, stateRoot }) => {
+      const record =
+        recordedWithdrawn(dataDir, hash) ??
+        (await whileKept(
+          () => readWithdrawn(provider, contracts, hash),
+          new ExplainError(
+            "FrameForgotten",
+            `The vault's balance at block ${hash} is not recorded in dataDir, and no execution node has that state any more.`,
+            { hash },
+          ),
+        ));
+      const proven = await isProven(record, stateRoot, contracts.addresses);
+      withdrawnFrom = proven === null ? "node" : proven ? "proof" : "contradicted";
+      return record.withdrawnWei;
     },
   });
   const frame = frameAt(frames, timeOfSlot(frames, refSlot));

@@ -14,8 +14,8 @@ export interface ReportView {
   readonly isFinal: boolean;
   readonly reference: Pick<VerifiedState, "slot" | "blockRoot" | "stateRoot" | "fork" | "executionBlock">;
   readonly report: Report;
-  /** Where `withdrawnAtRef` is from. */
-  readonly withdrawnFrom: "record" | "node";
+  /** Whether `withdrawnAtRef` is proven, an execution node's word, or what its own proof contradicts. */
+  readonly withdrawnFrom: "proof" | "node" | "contradicted";
   readonly table: readonly ReportRow[];
   readonly tableSha256: string;
   readonly warnings: readonly ReportWarning[];

@@ -17,6 +17,7 @@ export type ServiceErrorCode =
   | "RegistryInconsistent"
   | "DoubleSigning"
   | "RecordMissing"
+  | "VaultNotProven"
   | "SnapshotStale"
   | "DepositsUnseen";
 

@@ -1,4 +1,5 @@
 import type { Signer } from "ethers";
+import type { VerifiedState } from "../beacon/readVerified.js";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { ChainReader, ChainView } from "../execution/chain.js";
 import { readHead } from "../execution/provider.js";
@@ -21,7 +22,14 @@ import type { SendSignatures } from "../signatures/push.js";
 import { differences } from "../signatures/store.js";
 import type { BeaconNodes } from "./beaconNodes.js";
 import { messageOf, readReport } from "./readReport.js";
-import { readWithdrawn, referenceBlock, type WithdrawnRecords } from "./reference.js";
+import {
+  isProven,
+  mayBecomeReference,
+  readWithdrawn,
+  referenceBlock,
+  type WithdrawnRecord,
+  type WithdrawnRecords,
+} from "./reference.js";
 
 export interface OracleParts {
   readonly chain: ChainReader;
@@ -47,10 +55,13 @@ export interface ReportSituation {
   readonly finalizedNumber: number | null;
 }
 
+/** Why this member signs nothing, whatever others do. */
+export type AbstainReason = "UnknownVersion" | "NoRecord" | "VaultNotProven";
+
 export type ReportDecision =
   | { readonly action: "nothing" }
   | { readonly action: "wait"; readonly reason: "NoRoot" | "NotFinal" }
-  | { readonly action: "abstain"; readonly reason: "UnknownVersion" }
+  | { readonly action: "abstain"; readonly reason: AbstainReason }
   | { readonly action: "sign"; readonly refSlot: number; readonly beaconBlockRoot: string };
 
 export function decideReport(situation: ReportSituation): ReportDecision {
@@ -120,8 +131,9 @@ export class OracleRole {
   }
 
   async processHead(head: Head): Promise<void> {
-    const { chain, metrics, logger } = this.#parts;
+    const { chain, logger } = this.#parts;
     const { contracts, provider } = chain;
+    if (mayBecomeReference(contracts.frames, head)) await this.#record(head.hash);
     const refSlot = latestRefSlot(contracts.frames, head.timestamp);
     if (refSlot === null) return;
     const at = { blockTag: head.hash };
@@ -133,9 +145,7 @@ export class OracleRole {
     const reference = await referenceBlock(provider, contracts.frames, refSlot, head, this.#referenceNumber);
     this.#referenceNumber = reference.number;
     // whatever becomes of the report, this must be written down while nodes have the state
-    if (this.#parts.records.get(reference.hash) === undefined) {
-      this.#parts.records.put(reference.hash, await readWithdrawn(provider, contracts, reference.hash));
-    }
+    await this.#record(reference.hash);
     const [version, finalized] = await Promise.all([
       contracts.reportOracle.versionAt(refSlot, at),
       readHead(provider, "finalized"),
@@ -149,7 +159,7 @@ export class OracleRole {
       finalizedNumber: finalized?.number ?? null,
     });
     if (decision.action === "abstain") {
-      metrics.reportAbstentions.inc({ reason: decision.reason });
+      this.#countAbstention(decision.reason);
       logger.error(
         { refSlot, version },
         "the report's version is not one this program knows: update it to go on reporting",
@@ -221,7 +231,11 @@ export class OracleRole {
       view,
       contracts: chain.contracts,
       beacon,
-      withdrawnWei: async ({ hash }) => records.get(hash) ?? (await this.#readLate(hash)),
+      withdrawnWei: async (block) => {
+        const record = records.get(block.hash) ?? (await this.#readLate(block.hash));
+        await this.#requireProven(record, block);
+        return record.withdrawnWei;
+      },
     });
     for (const { code, id, message } of warnings) {
       const level = code === "EXITED_WITH_BALANCE" ? "warn" : "alert";
@@ -231,15 +245,45 @@ export class OracleRole {
     return { report: messageOf(report), tableSha256: tableHash(table) };
   }
 
+  async #record(hash: string): Promise<WithdrawnRecord> {
+    const { chain, records } = this.#parts;
+    const known = records.get(hash);
+    if (known !== undefined) return known;
+    const record = await readWithdrawn(chain.provider, chain.contracts, hash);
+    records.put(hash, record);
+    return record;
+  }
+
+  async #requireProven(record: WithdrawnRecord, { hash, stateRoot }: VerifiedState["executionBlock"]): Promise<void> {
+    const { chain, logger } = this.#parts;
+    const proven = await isProven(record, stateRoot, chain.contracts.addresses);
+    if (proven === true) return;
+    if (proven === null) {
+      logger.warn(
+        { hash },
+        "no execution node proved what came to the vault by the reference block: its word is taken",
+      );
+      return;
+    }
+    this.#countAbstention("VaultNotProven");
+    throw new ServiceError(
+      "VaultNotProven",
+      `What an execution node said has come to the vault by the reference block ${hash} is not what the state root ${stateRoot} in the verified ` +
+        "beacon state has. This member abstains from this frame: replace that node.",
+      { hash, stateRoot, withdrawnWei: record.withdrawnWei },
+    );
+  }
+
+  #countAbstention(reason: AbstainReason): void {
+    this.#parts.metrics.reportAbstentions.inc({ reason });
+  }
+
   /** The reference block was reorganised after its figure was written down: the node may still have the state of the final one. */
-  async #readLate(hash: string): Promise<bigint> {
-    const { chain, records, metrics } = this.#parts;
+  async #readLate(hash: string): Promise<WithdrawnRecord> {
     try {
-      const withdrawnWei = await readWithdrawn(chain.provider, chain.contracts, hash);
-      records.put(hash, withdrawnWei);
-      return withdrawnWei;
+      return await this.#record(hash);
     } catch (cause) {
-      metrics.reportAbstentions.inc({ reason: "NoRecord" });
+      this.#countAbstention("NoRecord");
       throw new ServiceError(
         "RecordMissing",
         `The vault's balance at the reference block ${hash} was not recorded and no execution node has its state any more. This member ` +

@@ -1,13 +1,28 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
-import { timeOfSlot, type FrameConfig, type Head } from "../clock.js";
+import { slotAt, timeOfSlot, type FrameConfig, type Head } from "../clock.js";
 import type { PoolContracts } from "../execution/contracts.js";
 import { readHead, type FailoverProvider } from "../execution/provider.js";
+import { provenWithdrawnWei, readVaultProof, vaultProofSchema, type VaultProof } from "../execution/vaultProof.js";
 import { ServiceError } from "../ops/errors.js";
 
 const FILE = "withdrawn.jsonl";
-const record = z.object({ blockHash: z.string(), withdrawnWei: z.string().regex(/^\d+$/).transform(BigInt) });
+const line = z.object({
+  blockHash: z.string(),
+  withdrawnWei: z.string().regex(/^\d+$/).transform(BigInt),
+  proof: vaultProofSchema.nullable(),
+});
+/** Frames go by, and a proof is large: more records than this are cut to half of it. */
+const MOST_RECORDS = 64;
+/** Slots at the end of a frame: the reference block is the last of them that has a block. */
+const RECORDED_SLOTS = 4;
+
+/** What had ever come to the vault by a block, as an execution node says, with its proof if the node gave one. */
+export interface WithdrawnRecord {
+  readonly withdrawnWei: bigint;
+  readonly proof: VaultProof | null;
+}
 
 /**
  * What had ever come to the withdrawal vault by a block: its balance and all that was swept before. Written down, by block hash,
@@ -15,7 +30,7 @@ const record = z.object({ blockHash: z.string(), withdrawnWei: z.string().regex(
  */
 export class WithdrawnRecords {
   readonly #file: string;
-  readonly #byHash: Map<string, bigint>;
+  #byHash: Map<string, WithdrawnRecord>;
 
   constructor(dataDir: string) {
     mkdirSync(dataDir, { recursive: true });
@@ -23,28 +38,41 @@ export class WithdrawnRecords {
     this.#byHash = load(this.#file);
   }
 
-  get(blockHash: string): bigint | undefined {
+  get(blockHash: string): WithdrawnRecord | undefined {
     return this.#byHash.get(blockHash);
   }
 
-  put(blockHash: string, withdrawnWei: bigint): void {
-    const file = openSync(this.#file, "a", 0o600);
-    try {
-      writeSync(file, `\n${JSON.stringify({ blockHash, withdrawnWei: withdrawnWei.toString() })}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+  put(blockHash: string, record: WithdrawnRecord): void {
+    this.#byHash.set(blockHash, record);
+    if (this.#byHash.size <= MOST_RECORDS) {
+      write(this.#file, "a", [[blockHash, record]]);
+      return;
     }
-    this.#byHash.set(blockHash, withdrawnWei);
+    this.#byHash = new Map([...this.#byHash].slice(-MOST_RECORDS / 2));
+    write(`${this.#file}.new`, "w", [...this.#byHash]);
+    renameSync(`${this.#file}.new`, this.#file);
   }
 }
 
 /** What a service has written down, for whoever must not write. */
-export function recordedWithdrawn(dataDir: string, blockHash: string): bigint | undefined {
+export function recordedWithdrawn(dataDir: string, blockHash: string): WithdrawnRecord | undefined {
   return load(path.join(dataDir, FILE)).get(blockHash);
 }
 
-function load(file: string): Map<string, bigint> {
+/** A leading line feed separates a record from one that a crash tore. */
+function write(name: string, flags: "a" | "w", records: readonly (readonly [string, WithdrawnRecord])[]): void {
+  const file = openSync(name, flags, 0o600);
+  try {
+    for (const [blockHash, { withdrawnWei, proof }] of records) {
+      writeSync(file, `\n${JSON.stringify({ blockHash, withdrawnWei: withdrawnWei.toString(), proof })}\n`);
+    }
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function load(file: string): Map<string, WithdrawnRecord> {
   let text = "";
   try {
     text = readFileSync(file, "utf8");
@@ -52,8 +80,8 @@ function load(file: string): Map<string, bigint> {
     if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
   }
   const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
-  const records = lines.flatMap((line) => record.safeParse(parseJson(line)).data ?? []);
-  return new Map(records.map(({ blockHash, withdrawnWei }) => [blockHash, withdrawnWei]));
+  const records = lines.flatMap((text) => line.safeParse(parseJson(text)).data ?? []);
+  return new Map(records.map(({ blockHash, ...record }) => [blockHash, record]));
 }
 
 function parseJson(text: string): unknown {
@@ -64,16 +92,36 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Whether the head may prove to be its frame's reference block: only while it is the head do all nodes prove its state. */
+export function mayBecomeReference(frames: FrameConfig, head: Head): boolean {
+  const slotsPerFrame = Number(frames.slotsPerFrame);
+  return slotAt(frames, head.timestamp) % slotsPerFrame >= slotsPerFrame - RECORDED_SLOTS;
+}
+
 export async function readWithdrawn(
   provider: FailoverProvider,
   { poolManager, addresses }: PoolContracts,
   blockHash: string,
-): Promise<bigint> {
-  const [balance, { swept }] = await Promise.all([
+): Promise<WithdrawnRecord> {
+  const [balance, { swept }, proof] = await Promise.all([
     provider.getBalance(addresses.withdrawalVault, blockHash),
     poolManager.totals({ blockTag: blockHash }),
+    readVaultProof(provider, addresses, blockHash).catch((error: unknown) => {
+      if (error instanceof ServiceError) throw error;
+      return null; // the node proves newer states only, or none; each says so in its own way
+    }),
   ]);
-  return balance + swept;
+  return { withdrawnWei: balance + swept, proof };
+}
+
+/** Whether a record is what a state root has; null while it has no proof. */
+export async function isProven(
+  { withdrawnWei, proof }: WithdrawnRecord,
+  stateRoot: string,
+  addresses: PoolContracts["addresses"],
+): Promise<boolean | null> {
+  if (proof === null) return null;
+  return (await provenWithdrawnWei(stateRoot, addresses, proof)) === withdrawnWei;
 }
 
 /**

@@ -75,7 +75,7 @@ describe("pooleth report", () => {
     const { clBalance, withdrawnAtRef } = event!.args;
     const csv = path.join(folder, "table.csv");
     const told = await tell(0, "--csv", csv);
-    expect(told).to.deep.include({ isFinal: true, withdrawnFrom: "record", differences: [] });
+    expect(told).to.deep.include({ isFinal: true, withdrawnFrom: "proof", differences: [] });
     expect(told.report).to.deep.equal({
       version: 1,
       refSlot: report.refSlot,

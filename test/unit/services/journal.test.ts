@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
 import { ServiceError } from "../../../oracle/ops/errors.js";
-import { WithdrawnRecords } from "../../../oracle/roles/reference.js";
+import { recordedWithdrawn, WithdrawnRecords } from "../../../oracle/roles/reference.js";
 import { SigningJournal } from "../../../oracle/signatures/journal.js";
 import { temporaryFolder } from "./support.js";
 
@@ -65,15 +65,27 @@ describe("what a member keeps on disk", () => {
     it("survive a restart and a torn line", () => {
       const records = new WithdrawnRecords(folder.path);
       expect(records.get("0xaa")).to.equal(undefined);
-      records.put("0xaa", 10n ** 20n);
+      const proof = { vault: ["0x01", "0x02"], pool: ["0x03"], ledger: [] };
+      records.put("0xaa", { withdrawnWei: 10n ** 20n, proof });
       appendFileSync(path.join(folder.path, "withdrawn.jsonl"), '\n{"blockHash":"0xbb","withdr');
-      new WithdrawnRecords(folder.path).put("0xcc", 3n);
+      new WithdrawnRecords(folder.path).put("0xcc", { withdrawnWei: 3n, proof: null });
       const restarted = new WithdrawnRecords(folder.path);
       expect([restarted.get("0xaa"), restarted.get("0xbb"), restarted.get("0xcc")]).to.deep.equal([
-        10n ** 20n,
+        { withdrawnWei: 10n ** 20n, proof },
         undefined,
-        3n,
+        { withdrawnWei: 3n, proof: null },
       ]);
+      expect(recordedWithdrawn(folder.path, "0xcc")).to.deep.equal({ withdrawnWei: 3n, proof: null });
+    });
+
+    it("are the newest ones: the file does not grow for ever", () => {
+      const records = new WithdrawnRecords(folder.path);
+      for (let i = 0; i < 200; i++) records.put(`0x${i}`, { withdrawnWei: BigInt(i), proof: null });
+      const lines = readFileSync(path.join(folder.path, "withdrawn.jsonl"), "utf8").match(/withdrawnWei/g);
+      expect(lines?.length).to.be.within(32, 64);
+      for (const known of [records, new WithdrawnRecords(folder.path)]) {
+        for (let i = 180; i < 200; i++) expect(known.get(`0x${i}`)?.withdrawnWei).to.equal(BigInt(i));
+      }
     });
   });
 });
