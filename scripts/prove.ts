@@ -69,7 +69,7 @@ function used(library: string, user: string): string {
   );
   const kept = new Set<string>();
   const visit = (text: string): void => {
-    for (const [word] of text.matchAll(/\w+/g)) {
+    for (const [word] of text.replaceAll(/\/\/.*/g, "").matchAll(/\w+/g)) {
       const found = functions.get(word);
       if (found === undefined || kept.has(word)) continue;
       kept.add(word);
@@ -99,7 +99,7 @@ function sourcesFor(harness: Harness): Sources {
     let library = used(read(`${LIBRARIES}/${name}.sol`), harness.source);
     if (harness.source.includes(` is ${name} {`)) library = inPlace(library, name);
     sources[`${LIBRARIES}/${name}.sol`] = library
-      .replaceAll(/\buint(32|40|48|64|88|96)\(/g, "Narrow.toUint$1(")
+      .replaceAll(/\buint(64|96)\(/g, "Narrow.toUint$1(")
       .replace(/^pragma .*$/m, `$&\nimport {Narrow} from "${STAND_INS}/Narrow.sol";`);
   }
   const users = Object.values(sources).join("\n");
@@ -190,6 +190,6 @@ for (const harness of harnesses) {
 console.log(table.toString());
 console.log(
   `${proved} of ${harnesses.length} proved in ${((performance.now() - began) / 1000).toFixed(0)} s, and with none could a false assertion be proved in its place.\n` +
-    "OpenZeppelin's Math and SafeCast are replaced by scripts/proofs/standins; ranges are those of the harnesses' types. See docs/invariants.md.",
+    "OpenZeppelin's Math and narrowing conversions are replaced by scripts/proofs/standins; ranges are those of the harnesses' types. See docs/invariants.md.",
 );
 process.exitCode = proved === harnesses.length ? 0 : 1;
