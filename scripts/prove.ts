@@ -190,6 +190,6 @@ for (const harness of harnesses) {
 console.log(table.toString());
 console.log(
   `${proved} of ${harnesses.length} proved in ${((performance.now() - began) / 1000).toFixed(0)} s, and with none could a false assertion be proved in its place.\n` +
-    "OpenZeppelin's Math and narrowing conversions are replaced by scripts/proofs/standins; ranges are those of the harnesses' types. See docs/invariants.md.",
+    "OpenZeppelin's Math, SafeCast and narrowing conversions are replaced by scripts/proofs/standins; ranges are those of the harnesses' types. See docs/invariants.md.",
 );
 process.exitCode = proved === harnesses.length ? 0 : 1;

@@ -95,6 +95,16 @@ contract EachRoundingTakesLessThanAWei {
     }
 }
 
+/// @notice A new request's sum is that of the one before and its own shares: sums never fall.
+contract TheSumsGrow is RequestQueue {
+    function prove(uint96 sum, uint40 last, uint96 shares) external {
+        Arrivals memory a = Arrivals(sum, last, 0, 0, 0);
+        queue.requests[last].cumulative = sum;
+        uint256 id = append(a, address(1), shares);
+        assert(queue.requests[id].cumulative == uint256(queue.requests[id - 1].cumulative) + shares);
+    }
+}
+
 /// @notice The search for what can be paid finds a request whose sum is within the limit, and the one behind it is not, whatever is in the queue.
 contract TheLastWithinTheLimitIsFound is RequestQueue {
     function fill(uint256 id, uint96 cumulative) external {
