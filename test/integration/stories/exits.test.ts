@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { concat } from "ethers";
 import { depositDataRoot } from "../../../oracle/keys/depositData.js";
 import { IDepositContract__factory } from "../../../types/ethers-contracts/index.js";
+import { DEAD } from "../../model/accounting.js";
 import {
   asked,
   claimAll,
@@ -15,10 +16,17 @@ import {
   removed,
   reportsUntil,
   request,
+  requestAll,
   stranger,
+  type Request,
 } from "./exits.js";
 import { eth, expectNoDifference, referenceBlock, traffic, WEI_PER_GWEI, type Story } from "./story.js";
 import { Status, statusOf } from "./support.js";
+
+const ALICE = eth("60");
+const BOB = eth("40");
+/** Of the deployment: its shares belong to nobody. */
+const FIRST_STAKE = eth("1");
 
 describe("exits that SSV's operators sign", () => {
   let story: Story;
@@ -26,7 +34,7 @@ describe("exits that SSV's operators sign", () => {
   let ids: bigint[];
 
   before(async () => {
-    ({ story, keys } = await openWithValidators(eth("60"), eth("40"), 3, { devnet: { genesisValidators: 16 } }));
+    ({ story, keys } = await openWithValidators(ALICE, BOB, 3, { devnet: { genesisValidators: 16 } }));
     ids = await Promise.all(keys.map((key) => idOf(story, key)));
     traffic(story);
     await namedReport(story);
@@ -134,5 +142,56 @@ describe("exits that SSV's operators sign", () => {
     expect(await validatorExits.isExited(await idOf(story, key))).to.equal(true);
     expect(await statusOf(pool, key)).to.equal(Status.Removed);
     await expectNoDifference(story);
+  });
+
+  it("pay everybody, with every validator gone; what stays is known to the wei", async () => {
+    const { pool, cluster, alice, bob } = story;
+    const { deployment, poolManager, poolETH, treasury, registry, reserve, validatorExits, withdrawalQueue } = pool;
+    const { provider } = pool.devnet;
+    const { addresses } = deployment;
+    const requests: Request[] = [];
+    for (const owner of [alice, treasury, bob]) requests.push({ owner, id: await requestAll(story, owner) });
+    for (const { owner } of requests) expect(await poolETH.sharesOf(owner.address)).to.equal(0n);
+    await asked(story, keys);
+    const last = requests.at(-1)?.id;
+    const gone = await reportsUntil(story, ({ lastFinalised }) => lastFinalised === last);
+    await claimAll(story, gone, requests);
+    await removed(story, keys);
+    for (const id of ids) expect(await validatorExits.isExited(id)).to.equal(true);
+    expect(await feesOfABlock(story)).to.equal(0n);
+    expect(await reserve.totalBurnRate()).to.equal(0n);
+    expect((await registry.cluster(cluster.clusterId)).registered).to.equal(0n);
+    await namedReport(story);
+    const audit = await expectNoDifference(story);
+
+    // every wei that came is with somebody who left, or still here
+    const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((total, amount) => total + amount, 0n);
+    const fromChain = sum(keys.map((key) => paidOutGwei(story, key, 0))) * WEI_PER_GWEI;
+    const tips = sum(audit.reports.map(({ executionRewardsWei }) => executionRewardsWei));
+    const toReserve = sum(audit.reports.map(({ reserveFeeWei }) => reserveFeeWei));
+    const { WithdrawalClaimed, WithdrawalsFinalised } = withdrawalQueue.filters;
+    const claimed = sum((await withdrawalQueue.queryFilter(WithdrawalClaimed())).map(({ args }) => args.amount));
+    const came = FIRST_STAKE + ALICE + BOB - 3n * eth("32") + fromChain + tips;
+    const [inPool = 0n, inQueue = 0n, inVault = 0n] = await Promise.all(
+      [addresses.poolManager, addresses.withdrawalQueue, addresses.withdrawalVault].map((of) =>
+        provider.getBalance(of),
+      ),
+    );
+    expect(inPool + inQueue + inVault).to.equal(came - claimed - toReserve);
+
+    // in the queue lies what rounding left, less than a wei a request
+    const finalised = sum((await withdrawalQueue.queryFilter(WithdrawalsFinalised())).map(({ args }) => args.amount));
+    expect(inQueue).to.equal(finalised - claimed);
+    expect(inQueue < (last ?? 0n)).to.equal(true);
+    // in the pool what streams or waits, and what belongs to the dead shares, to fees since, and to one share of the first request
+    const totals = await poolManager.totals();
+    expect([totals.clBalance, totals.inFlight, totals.queued]).to.deep.equal([0n, 0n, 0n]);
+    expect(inPool).to.equal(totals.buffered);
+    expect(inPool).to.equal(totals.totalPooledEther + totals.locked + totals.owed + totals.fee);
+    const holders = [DEAD, treasury.address, addresses.withdrawalQueue];
+    const shares = await Promise.all(holders.map((holder) => poolETH.sharesOf(holder)));
+    expect([shares[0], shares[2], sum(shares)]).to.deep.equal([FIRST_STAKE, 1n, totals.totalShares]);
+    const lost = totals.totalPooledEther - sum(await Promise.all(holders.map((holder) => poolETH.balanceOf(holder))));
+    expect(lost >= 0n && lost < 3n).to.equal(true);
   });
 });

@@ -14,6 +14,7 @@ import {
   request,
   stranger,
   told,
+  unattended,
 } from "./exits.js";
 import { eth, expectNoDifference, type Story } from "./story.js";
 
@@ -21,18 +22,23 @@ import { eth, expectNoDifference, type Story } from "./story.js";
 const OTHERS_REQUESTS = 40;
 
 describe("exits that are forced", () => {
+  /** Epochs. A validator that is forced after the grace frames is too young, and old enough when they have passed once more. */
+  const SHARD_COMMITTEE_PERIOD = 16;
   let story: Story;
   let key: string;
   let id: bigint;
-  afterEach(() => story.pool.close());
+  let requestId: bigint;
 
-  async function open(options: Parameters<typeof openWithValidators>[3]): Promise<void> {
-    const devnet = { genesisValidators: 16, ...options?.devnet };
-    const opened = await openWithValidators(eth("30"), eth("10"), 1, { ...options, devnet });
+  before(async () => {
+    const opened = await openWithValidators(eth("30"), eth("10"), 1, {
+      devnet: { genesisValidators: 16, extraConfig: { SHARD_COMMITTEE_PERIOD } },
+      keeper: { config: (given) => ({ ...given, exits: { maxFeeWei: 0 } }) },
+    });
     [key = ""] = opened.keys;
     story = opened.story;
     id = await idOf(story, key);
-  }
+  });
+  after(() => story.pool.close());
 
   /** In one block, at a price that rises by it. */
   async function othersLeave(): Promise<void> {
@@ -46,12 +52,17 @@ describe("exits that are forced", () => {
     await story.pool.devnet.advance();
   }
 
-  it("by a stranger, when SSV's operators ignore them and the keeper does not pay: after the grace frames, for the fee of the moment", async () => {
-    await open({ keeper: { config: (given) => ({ ...given, exits: { maxFeeWei: 0 } }) } });
+  const ageInEpochs = (): number => {
+    const { devnet } = story.pool;
+    const { activationEpoch = Infinity } = devnet.validatorByPubkey(key)?.validator ?? {};
+    return Math.floor(devnet.slot / devnet.slotsPerEpoch) - activationEpoch;
+  };
+
+  it("because SSV's operators ignore them, by a stranger, as the keeper does not pay: after the grace frames, for the fee of the moment", async () => {
     const { pool, cluster, alice } = story;
     const { devnet, validatorExits, deployment } = pool;
     for (const operator of cluster.operators.slice(0, 2)) operator.ignoreExits();
-    const requestId = await request(story, alice, eth("20"));
+    requestId = await request(story, alice, eth("20"));
     await asked(story, [key]);
     const { askedFrame, forceableFrom } = await validatorExits.status(id);
     expect(forceableFrom).to.equal(askedFrame + BigInt(GRACE_FRAMES) + 1n);
@@ -65,44 +76,20 @@ describe("exits that are forced", () => {
     expect(exit.performed === 0 && exit.missed >= 2).to.equal(true);
     expect(attestation.performed > 0 && attestation.missed === 0).to.equal(true);
     expect((await validatorExits.status(id)).forceableFrom).to.equal(forceableFrom);
-    expectStaying(story, [key]);
 
     await othersLeave();
     expect((await forceExit(story, key)) > 1n).to.equal(true);
-    expectStaying(story, [key]); // behind the others
     const source = deployment.addresses.withdrawalVault.toLowerCase();
     expect(await told(story, key)).to.deep.equal({ source, key, amountGwei: 0n });
-    expect(devnet.validatorByPubkey(key)?.status).to.equal("active_exiting");
-
-    const seen = await reportsUntil(story, ({ exiting }) => exiting.length > 0);
-    expect(seen.exiting).to.deep.equal([id]);
-    const gone = await reportsUntil(story, ({ lastFinalised }) => lastFinalised === requestId);
-    const [paid = 0n] = await claimAll(story, gone, [{ owner: alice, id: requestId }]);
-    expect(paid > eth("20")).to.equal(true);
-    await expectNoDifference(story);
   });
 
-  it("by the keeper, when the validator is too young: dropped by the chain without a word, booked by nobody, forced again", async () => {
-    // epochs: when it is forced it is too young, a grace period later it is old enough
-    const SHARD_COMMITTEE_PERIOD = 16;
-    await open({ devnet: { extraConfig: { SHARD_COMMITTEE_PERIOD } } });
-    const { pool, cluster, alice } = story;
-    const { devnet, validatorExits } = pool;
-    const ageInEpochs = (): number =>
-      Math.floor(devnet.slot / devnet.slotsPerEpoch) -
-      (devnet.validatorByPubkey(key)?.validator.activationEpoch ?? Infinity);
-    for (const operator of cluster.operators) operator.ignoreExits();
-    const requestId = await request(story, alice, eth("20"));
-    await asked(story, [key]);
-
-    await forcedByKeeper(story);
-    await told(story, key);
+  it("and dropped by the chain without a word, because the validator is too young, are booked by nobody", async () => {
+    const { validatorExits } = story.pool;
     expect(ageInEpochs() < SHARD_COMMITTEE_PERIOD).to.equal(true);
     expectStaying(story, [key]);
     const waiting = await validatorExits.demand();
     expect([waiting.needed, waiting.underway, waiting.due]).to.deep.equal([1n, 1n, 0n]);
-    const { askedFrame, forceableFrom } = await validatorExits.status(id);
-    expect(forceableFrom).to.equal(askedFrame + BigInt(GRACE_FRAMES) + 1n);
+    await unattended(story, () => Promise.resolve()); // another keeper, one that pays
     for (let reports = 0; reports <= GRACE_FRAMES; reports++) {
       const { exiting, exited, lastFinalised } = await namedReport(story);
       expect([...exiting, ...exited, lastFinalised]).to.deep.equal([0n]);
@@ -110,14 +97,20 @@ describe("exits that are forced", () => {
     const status = await validatorExits.status(id);
     expect([status.asked, status.exiting, status.exited]).to.deep.equal([true, false, false]);
     expectStaying(story, [key]);
+  });
 
+  it("are forced again when the grace frames have passed once more, by the keeper, and come", async () => {
+    const { pool, alice } = story;
+    const { devnet } = pool;
     await forcedByKeeper(story);
     await told(story, key);
     expect(ageInEpochs() >= SHARD_COMMITTEE_PERIOD).to.equal(true);
     expect(devnet.validatorByPubkey(key)?.status).to.equal("active_exiting");
+    const seen = await reportsUntil(story, ({ exiting }) => exiting.length > 0);
+    expect(seen.exiting).to.deep.equal([id]);
     const gone = await reportsUntil(story, ({ lastFinalised }) => lastFinalised === requestId);
-    await claimAll(story, gone, [{ owner: alice, id: requestId }]);
-    expect((await validatorExits.status(id)).exiting).to.equal(true);
+    const [paid = 0n] = await claimAll(story, gone, [{ owner: alice, id: requestId }]);
+    expect(paid > eth("20")).to.equal(true);
     await expectNoDifference(story);
   });
 });
