@@ -53,12 +53,13 @@ contract NoAffordableShareIsLeftOut {
     }
 }
 
-/// @notice Finalising at the report's rate never lowers the rate of those who stay.
+/// @notice Finalising at the report's rate never lowers the rate of those who stay: what is paid for all shares finalised is no more than
+/// their part of the whole, so what stays is no less than the part of those who stay.
 contract FinaliseKeepsTheRate {
-    function prove(uint96 shares, uint96 totalEther, uint96 totalShares) external pure {
+    function prove(uint96 shares, uint96 totalShares, uint96 totalEther) external pure {
         require(totalShares != 0 && shares <= totalShares);
         uint256 paid = RequestQueue.value(shares, totalEther, totalShares);
-        assert(paid <= totalEther && (totalEther - paid) * totalShares >= uint256(totalEther) * (totalShares - shares));
+        assert(paid * totalShares <= uint256(shares) * totalEther);
     }
 }
 

@@ -3,12 +3,13 @@ pragma solidity 0.8.37;
 
 import {RewardStream} from "../../contracts/libraries/RewardStream.sol";
 
-/// @notice What a stream unlocks of an amount is never more than the amount, and all of it at the stream's end.
-contract NoMoreThanThePartUnlocks {
+/// @notice A stream never unlocks more of an amount than its even share of the time that has passed, and at its end all of it.
+contract NoMoreThanTheEvenShareUnlocks {
     function prove(uint88 part, uint32 secondsLeft, uint32 duration) external pure {
         require(duration != 0 && secondsLeft <= duration);
         uint256 unlocked = RewardStream.unlocked(part, secondsLeft, duration);
-        assert(unlocked <= part && (secondsLeft != 0 || unlocked == part));
+        assert(unlocked * duration <= uint256(part) * (duration - secondsLeft));
+        assert(secondsLeft != 0 || unlocked == part);
     }
 }
 
