@@ -2,6 +2,7 @@ import path from "node:path";
 import type { Signer } from "ethers";
 import { schedule, type ScheduledTask } from "node-cron";
 import type { EventSubscription } from "./beacon/client.js";
+import { hasherWarning } from "./beacon/hasher.js";
 import type { Head } from "./clock.js";
 import { openKey, type Config, type Role } from "./config.js";
 import { ChainReader } from "./execution/chain.js";
@@ -65,6 +66,7 @@ interface RunningRole {
 /** Starts the roles of a configuration. Nothing is global: a process may run any number of services. */
 export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
   const logger = options.logger ?? createLogger(config.logLevel);
+  if (hasherWarning !== undefined) logger.warn(hasherWarning);
   prepareDataDir(config.dataDir);
   const metrics = createMetrics();
   const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);

@@ -1,5 +1,3 @@
-import { setHasher } from "@chainsafe/persistent-merkle-tree";
-import { hasher as hashtree } from "@chainsafe/persistent-merkle-tree/hasher/hashtree";
 import { createBeaconConfig, createChainForkConfig, type BeaconConfig, type ChainConfig } from "@lodestar/config";
 import {
   EPOCHS_PER_HISTORICAL_VECTOR,
@@ -17,6 +15,7 @@ import {
 import { upgradeStateToFulu } from "@lodestar/state-transition/slot";
 import { ssz, type deneb } from "@lodestar/types";
 import { concat, getBytes, toBeHex } from "ethers";
+import "../../oracle/beacon/hasher.js"; // makes the SSZ library hash natively: its default is 26 times slower
 import type { BeaconState } from "./state.js";
 
 export interface GenesisOptions {
@@ -31,7 +30,6 @@ export interface GenesisOptions {
  * execution genesis as latest payload. Built as Electra, and upgraded by the fork's own function when Fulu starts at epoch 0.
  */
 export function createGenesisState(options: GenesisOptions): { config: BeaconConfig; state: BeaconState } {
-  setHasher(hashtree); // native; the library's default is 26 times slower
   const { chainConfig, genesisTime, validators, payloadHeader } = options;
   const state = ssz.electra.BeaconState.defaultViewDU();
   state.genesisTime = genesisTime;

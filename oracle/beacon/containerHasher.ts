@@ -1,4 +1,4 @@
-import { hashInto } from "@chainsafe/hashtree";
+import { hashInto } from "./hasher.js";
 import { ByteVectorType, isBasicType, type Type } from "@chainsafe/ssz";
 import { BATCH_NODES, NODE_SIZE, treeDepth } from "./merkle.js";
 

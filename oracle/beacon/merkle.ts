@@ -1,4 +1,4 @@
-import { hashInto } from "@chainsafe/hashtree";
+import { hashInto } from "./hasher.js";
 import { spineGindex, type TreeShape } from "./gindex.js";
 import type { TreeWitness } from "./witness.js";
 

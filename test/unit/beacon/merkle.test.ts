@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { ContainerHasher, fieldRange } from "../../../oracle/beacon/containerHasher.js";
 import { createFieldHasher } from "../../../oracle/beacon/fieldHashers.js";
 import { BatchMerkleizer, merkleize, merkleizeChunks, treeDepth, zeroHash } from "../../../oracle/beacon/merkle.js";
+import { describeWithEachHasher } from "./hashers.js";
 
 const sha256 = (left: Uint8Array, right: Uint8Array): Uint8Array =>
   new Uint8Array(createHash("sha256").update(left).update(right).digest());
@@ -26,7 +27,7 @@ function nodesOf(count: number): Uint8Array[] {
   return Array.from({ length: count }, (_, i) => sha256(new Uint8Array([i & 255, i >> 8]), new Uint8Array(0)));
 }
 
-describe("Merkle trees", () => {
+describeWithEachHasher("Merkle trees", () => {
   it("have the root of the definition, for any number of nodes", () => {
     const counts = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 1000, max: 3100 }));
     fc.assert(

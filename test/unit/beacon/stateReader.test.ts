@@ -7,6 +7,7 @@ import { READABLE_FORKS, requireSupportedFork, type ReadableFork } from "../../.
 import { toHex } from "../../../oracle/beacon/hex.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import type { PartsOf } from "../../../oracle/beacon/stateParts.js";
+import { describeWithEachHasher } from "./hashers.js";
 import {
   EMPTY_SHAPE,
   expectedParts,
@@ -72,7 +73,7 @@ const SHAPE: StateShape = {
 };
 
 describe("StateReader", () => {
-  describe("agrees with the SSZ library on everything it extracts", () => {
+  describeWithEachHasher("agrees with the SSZ library on everything it extracts", () => {
     // sizes at which chunks of four balances, of 32 flags, and the subtrees of progressive lists of either begin and end
     const boundaries = [
       0, 1, 2, 3, 4, 5, 6, 20, 21, 22, 31, 32, 33, 84, 85, 127, 128, 129, 160, 161, 255, 256, 300, 341, 342,
