@@ -68,6 +68,33 @@ async function report(options: ReportOptions): Promise<void> {
   if (view.differences.length > 0) process.exitCode = 1;
 }
 
+interface ProveOptions extends RunOptions {
+  readonly slot?: number;
+  readonly json?: boolean;
+}
+
+async function prove(file: string, options: ProveOptions): Promise<void> {
+  const config = configure(options);
+  const { writePoolProof } = await import("./proof/commands.js");
+  const { refSlot, validators, pendingDeposits } = await writePoolProof(
+    config,
+    options.slot ?? null,
+    file,
+    createLogger("silent"),
+  );
+  console.log(
+    `${file}: ${validators.length} validators and ${pendingDeposits.length} pending deposits at slot ${refSlot}`,
+  );
+}
+
+async function verifyProof(file: string, options: ProveOptions): Promise<void> {
+  const config = configure(options);
+  const { printPoolProof, readPoolProof } = await import("./proof/commands.js");
+  const { toJson } = await import("./queue/print.js");
+  const proof = await readPoolProof(config, file, createLogger("silent"));
+  console.log(options.json === true ? toJson(proof) : printPoolProof(proof).join("\n"));
+}
+
 function slotNumber(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It is the number of a slot.");
@@ -110,6 +137,17 @@ withConfig(
   .option("--csv <file>", "write the table of validators to a file")
   .option("--json", "for programs: amounts in wei, or in gwei where the name says so")
   .action(report);
+withConfig("prove", "write proofs of what the pool's validators have in the beacon state of a frame's reference block")
+  .argument("<file>", "to write")
+  .option("-s, --slot <slot>", "of the frame that ends at this slot", slotNumber)
+  .action(prove);
+withConfig(
+  "verify-proof",
+  "check such a file against the root that the chain has; needs an execution node only, as no beacon node is asked",
+)
+  .argument("<file>", "to check")
+  .option("--json", "for programs: amounts in wei, or in gwei where the name says so")
+  .action(verifyProof);
 
 try {
   await program.parseAsync();

@@ -3,7 +3,8 @@ import type { BeaconClient, StateStream } from "./client.js";
 import { BeaconNodeError, StateError, VerificationError } from "./errors.js";
 import { fromHex, toHex } from "./hex.js";
 import type { BlockHeader, StateParts } from "./stateParts.js";
-import { StateReader } from "./stateReader.js";
+import type { StateProofs } from "./stateProofs.js";
+import { StateReader, type StateReaderOptions } from "./stateReader.js";
 
 /** What was taken from a state whose octets hash to the root in the header of the block. */
 export interface VerifiedState extends StateParts {
@@ -23,6 +24,25 @@ export async function readVerifiedState(
   blockRoot: string,
   options: { readonly pubkeys: ReadonlySet<string> },
 ): Promise<VerifiedState> {
+  return (await readVerified(client, blockRoot, options)).state;
+}
+
+/** The same, with proofs of what the keys have in the state, up to the block's root. */
+export async function readProvenState(
+  client: BeaconClient,
+  blockRoot: string,
+  pubkeys: ReadonlySet<string>,
+): Promise<{ readonly state: VerifiedState; readonly proofs: StateProofs }> {
+  const prove = { validators: "asked", balances: "asked", pendingDeposits: "asked" } as const;
+  const { state, reader } = await readVerified(client, blockRoot, { pubkeys, prove });
+  return { state, proofs: reader.proofs() };
+}
+
+async function readVerified(
+  client: BeaconClient,
+  blockRoot: string,
+  options: StateReaderOptions,
+): Promise<{ readonly state: VerifiedState; readonly reader: StateReader }> {
   const { header } = await client.header(blockRoot);
   const computedRoot = headerRoot(header);
   if (computedRoot !== blockRoot) {
@@ -33,7 +53,8 @@ export async function readVerifiedState(
     );
   }
   const { fork, octets } = await openState(client, header);
-  const parts = await readParts(client, new StateReader(fork, options), octets);
+  const reader = new StateReader(fork, options);
+  const parts = await readParts(client, reader, octets);
   if (parts.stateRoot !== header.stateRoot) {
     throw new VerificationError(
       "STATE_ROOT_MISMATCH",
@@ -41,7 +62,7 @@ export async function readVerifiedState(
       { node: client.name, blockRoot, stateRoot: header.stateRoot, computedRoot: parts.stateRoot },
     );
   }
-  return { ...parts, blockRoot, header };
+  return { state: { ...parts, blockRoot, header }, reader };
 }
 
 /** hash_tree_root of a block's header, which is the block's root. */

@@ -2,7 +2,7 @@ import { ssz } from "@lodestar/types";
 import { fieldRanges, type AnyContainer } from "./containerHasher.js";
 import { StateError } from "./errors.js";
 import { listLayout, type ElementObserver, type ListLayout, type ListWitness } from "./fieldHashers.js";
-import { containerShape, type ForkTypes } from "./forks.js";
+import { containerShape, forkTypes, type ForkTypes, type ReadableFork } from "./forks.js";
 import { chunkGindex, concatGindex } from "./gindex.js";
 import { BatchMerkleizer, hashPair, merkleizeChunks, NODE_SIZE, treeDepth } from "./merkle.js";
 import { helperGindices, inTreeOrder, type Multiproof, type Proof } from "./verifyProof.js";
@@ -17,7 +17,7 @@ export type ProofRequest = Readonly<Partial<Record<ProvableList, "asked" | reado
 
 const HEADER = ssz.phase0.BeaconBlockHeader;
 const RECORDS = { validators: ssz.phase0.Validator, pendingDeposits: ssz.electra.PendingDeposit } as const;
-type RecordList = keyof typeof RECORDS;
+export type RecordList = keyof typeof RECORDS;
 
 /**
  * A leaf: the chunk with an element of a list of numbers, a record, or one field of a record. Where a field has more than one
@@ -83,6 +83,33 @@ interface CollectedList {
   readonly records: RecordKeeper | undefined;
 }
 
+/** Where a list is in the tree of a block, and how it goes on from there. */
+interface ListPlace {
+  readonly layout: ListLayout;
+  readonly gindex: number;
+}
+
+/** Generalized index of the tree over the state's fields. */
+function contentsGindex({ state }: ForkTypes): number {
+  return containerShape(state).activeFields === undefined ? STATE_GINDEX : 2 * STATE_GINDEX;
+}
+
+function placeOf(types: ForkTypes, name: ProvableList): ListPlace & { readonly field: number } {
+  const field = Object.keys(types.state.fields).indexOf(name);
+  const layout = listLayout(types.state.fields[name] ?? HEADER);
+  if (layout === undefined) throw new TypeError(`${name} is not a list: the consensus types have changed`);
+  return { layout, field, gindex: chunkGindex(contentsGindex(types), containerShape(types.state).tree, field) };
+}
+
+function gindexIn({ layout, gindex }: ListPlace, target: ProofTarget): bigint {
+  const chunk = Math.floor(target.index / layout.elementsPerChunk);
+  const element = BigInt(chunkGindex(2 * gindex, layout.shape, chunk));
+  const field = fieldOf(target);
+  if (field === undefined) return element;
+  const names = Object.keys(field.type.fields);
+  return concatGindex(element, BigInt(2 ** treeDepth(names.length) + names.indexOf(field.name)));
+}
+
 /** Collects while a state passes by what proves the elements asked for. */
 export class ProofCollector {
   readonly #nodes = new NodeStore();
@@ -91,20 +118,14 @@ export class ProofCollector {
 
   /** @param asked indices of the elements of the keys asked for, each there before its element is hashed */
   constructor(types: ForkTypes, request: ProofRequest, asked: Readonly<Record<ProvableList, readonly number[]>>) {
-    const names = Object.keys(types.state.fields);
-    const shape = containerShape(types.state);
     const provable = PROVABLE_LISTS.flatMap((name) => {
       const wanted = request[name];
-      return wanted === undefined ? [] : [{ name, field: names.indexOf(name), wanted }];
+      return wanted === undefined ? [] : [{ ...placeOf(types, name), name, wanted }];
     });
     const targets = { indices: provable.map(({ field }) => field).sort((a, b) => a - b), perChunk: 1 };
-    const contents = shape.activeFields === undefined ? STATE_GINDEX : 2 * STATE_GINDEX;
-    this.#stateWitness = new TreeWitness(this.#nodes, contents, targets);
-    for (const { name, field, wanted } of provable) {
-      const layout = listLayout(types.state.fields[name] ?? HEADER);
-      if (layout === undefined) throw new TypeError(`${name} is not a list: the consensus types have changed`);
+    this.#stateWitness = new TreeWitness(this.#nodes, contentsGindex(types), targets);
+    for (const { name, layout, gindex, wanted } of provable) {
       const indices = wanted === "asked" ? asked[name] : ascending(wanted);
-      const gindex = chunkGindex(contents, shape.tree, field);
       const records = layout.record === undefined ? undefined : new RecordKeeper(indices, layout.elementSize);
       this.#lists.set(name, { layout, witness: { indices, nodes: this.#nodes, gindex }, records });
     }
@@ -187,12 +208,7 @@ export class StateProofs {
   /** Generalized index of a leaf in the tree of the block. */
   gindex(target: ProofTarget): bigint {
     const { layout, witness } = this.#list(target.list);
-    const chunk = Math.floor(target.index / layout.elementsPerChunk);
-    const element = BigInt(chunkGindex(2 * witness.gindex, layout.shape, chunk));
-    const field = fieldOf(target);
-    if (field === undefined) return element;
-    const names = Object.keys(field.type.fields);
-    return concatGindex(element, BigInt(2 ** treeDepth(names.length) + names.indexOf(field.name)));
+    return gindexIn({ layout, gindex: witness.gindex }, target);
   }
 
   proof(target: ProofTarget): Proof {
@@ -267,6 +283,11 @@ export class StateProofs {
     if (list === undefined) throw new RangeError(`no ${name} were asked to be proven when the state was read`);
     return list;
   }
+}
+
+/** Generalized index of a leaf in the tree of a block of the fork: where a proof of it must lead. */
+export function gindexOf(fork: ReadableFork, target: ProofTarget): bigint {
+  return gindexIn(placeOf(forkTypes(fork), target.list), target);
 }
 
 /** Root of a serialised record: the leaf that a proof of the record has. */

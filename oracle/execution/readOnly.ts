@@ -11,7 +11,7 @@ import { connectPool } from "./contracts.js";
 import { EventStore } from "./eventStore.js";
 import { FailoverProvider } from "./provider.js";
 
-/** Reads both chains once, for a command: it begins with the events that a service has read, and leaves that service's files alone. */
+/** Reads both chains once, for a command. */
 export async function readOnly<T>(
   config: Config,
   logger: ServiceLogger,
@@ -20,23 +20,35 @@ export async function readOnly<T>(
   if (config.beaconUrls.length === 0) {
     throw new ConfigError("ConfigInvalid", "beaconUrls: must name at least one beacon node.");
   }
+  return readChain(config, logger, (chain) => {
+    const { frames, addresses } = chain.contracts;
+    const beacon = new BeaconNodes({
+      urls: config.beaconUrls,
+      chainId: config.chainId,
+      depositContract: addresses.depositContract,
+      frames,
+      metrics: createMetrics(),
+      logger,
+    });
+    return read(chain, beacon);
+  });
+}
+
+/** Reads the chain once: it begins with the events that a service has read, and leaves that service's files alone. */
+export async function readChain<T>(
+  config: Config,
+  logger: ServiceLogger,
+  read: (chain: ChainReader) => Promise<T>,
+): Promise<T> {
   const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
   const scratch = mkdtempSync(path.join(tmpdir(), "pooleth-"));
   try {
     copyEvents(config.dataDir, scratch);
     const contracts = await connectPool(config.poolManager, provider);
-    const { registry, validatorExits, ssvNetwork, depositContract } = contracts.addresses;
+    const { registry, validatorExits, ssvNetwork } = contracts.addresses;
     const { chainId, logsFromBlock: fromBlock } = config;
     const parts = { provider, chainId, registry, validatorExits, ssvNetwork, fromBlock, dataDir: scratch, logger };
-    const beacon = new BeaconNodes({
-      urls: config.beaconUrls,
-      chainId,
-      depositContract,
-      frames: contracts.frames,
-      metrics: createMetrics(),
-      logger,
-    });
-    return await read(new ChainReader(provider, contracts, new EventStore(parts)), beacon);
+    return await read(new ChainReader(provider, contracts, new EventStore(parts)));
   } finally {
     provider.destroy();
     rmSync(scratch, { recursive: true });

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { formatEther, formatUnits } from "ethers";
 import { ConfigError, codeOf } from "../ops/errors.js";
-import { aligned, utc } from "../queue/print.js";
+import { aligned, toJson, utc } from "../queue/print.js";
 import type { Outlook, PoolTerms } from "../report/outlook.js";
 import type { ReportRow } from "../report/report.js";
 import { tableCsv, tableRecords } from "../report/table.js";
@@ -172,7 +172,7 @@ function printAccepted({ accepted, differences, arithmetic }: ReportView): strin
 export function reportJson({ table, reference, ...view }: ReportView): string {
   const { slot, blockRoot, stateRoot, fork, executionBlock } = reference;
   const told = { ...view, reference: { slot, blockRoot, stateRoot, fork, executionBlock }, table: tableRecords(table) };
-  return JSON.stringify(told, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value), 2);
+  return toJson(told);
 }
 
 export function writeTable({ table }: ReportView, file: string): void {

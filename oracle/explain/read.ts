@@ -39,11 +39,10 @@ async function readAt(
 ): Promise<ReportView> {
   const { provider, contracts } = chain;
   const { frames } = contracts;
-  const [head, finalized] = await Promise.all([readHead(provider, "latest"), readHead(provider, "finalized")]);
-  if (head === null) throw new ServiceError("HeadMoved", "The execution node has no head yet; try again later.");
-  const refSlot = requireRefSlot(frames, head, slot);
-  const root = await beaconRootAt(provider, frames, refSlot, head);
-  if (root === null) throw noRoot(frames, head, refSlot);
+  const [{ head, refSlot, root }, finalized] = await Promise.all([
+    readReference(chain, slot),
+    readHead(provider, "finalized"),
+  ]);
   const view = await chain.view(head);
   let withdrawnFrom: ReportView["withdrawnFrom"] = "node";
   const { state, report, table, warnings } = await readReport({
@@ -87,6 +86,23 @@ async function readAt(
     differences: accepted === null ? [] : compare(accepted, ours, arithmetic?.outlook ?? null),
     arithmetic,
   };
+}
+
+/**
+ * The reference slot of the frame that ends at a slot, and the root of its reference block, which the chain has.
+ *
+ * @param slot null for the latest frame that has ended
+ */
+export async function readReference(
+  { provider, contracts: { frames } }: ChainReader,
+  slot: number | null,
+): Promise<{ head: Head; refSlot: number; root: string }> {
+  const head = await readHead(provider, "latest");
+  if (head === null) throw new ServiceError("HeadMoved", "The execution node has no head yet; try again later.");
+  const refSlot = requireRefSlot(frames, head, slot);
+  const root = await beaconRootAt(provider, frames, refSlot, head);
+  if (root === null) throw noRoot(frames, head, refSlot);
+  return { head, refSlot, root };
 }
 
 function requireRefSlot(frames: FrameConfig, head: Head, slot: number | null): number {

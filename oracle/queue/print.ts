@@ -66,7 +66,12 @@ function printRequest({ id, status, valueWei, aheadWei, payment }: RequestView, 
 
 /** For programs: amounts in wei as decimal strings, times in seconds since 1970. */
 export function queueJson(view: QueueView): string {
-  return JSON.stringify(view, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value), 2);
+  return toJson(view);
+}
+
+/** Amounts as decimal strings: no JSON number holds them. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? part.toString() : part), 2);
 }
 
 /** Rounded down. */

@@ -1,7 +1,7 @@
 import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { BeaconClient } from "../beacon/client.js";
 import { StateError, VerificationError } from "../beacon/errors.js";
-import { readVerifiedState, type VerifiedState } from "../beacon/readVerified.js";
+import { readProvenState, readVerifiedState, type VerifiedState } from "../beacon/readVerified.js";
 import type { ExitRules, Genesis } from "../beacon/schemas.js";
 import type { FrameConfig } from "../clock.js";
 import { ServiceError } from "../ops/errors.js";
@@ -56,6 +56,11 @@ export class BeaconNodes {
     const state = await this.#ask((client) => readVerifiedState(client, blockRoot, { pubkeys }));
     this.#states = [...this.#states.filter((other) => other.blockRoot !== blockRoot), state].slice(-STATES_KEPT);
     return state;
+  }
+
+  /** Reads a state with proofs of what the keys have in it. */
+  readProven(blockRoot: string, pubkeys: ReadonlySet<string>): ReturnType<typeof readProvenState> {
+    return this.#ask((client) => readProvenState(client, blockRoot, pubkeys));
   }
 
   /** Refuses a node of another chain; what it says about genesis must be what the first node said. */

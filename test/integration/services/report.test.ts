@@ -3,8 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "chai";
+import { toBeHex } from "ethers";
 import { SLOTS_PER_FRAME } from "../../../devnet/pool.js";
+import { timeOfSlot } from "../../../oracle/clock.js";
 import type { ConfigInput } from "../../../oracle/config.js";
+import { connectPool } from "../../../oracle/execution/contracts.js";
 import {
   activate,
   eth,
@@ -18,6 +21,11 @@ import {
   type Story,
 } from "../stories/story.js";
 import { pooleth } from "./process.js";
+
+/** Nobody answers there. */
+const NOWHERE = "http://127.0.0.1:1";
+const BEACON_ROOTS = "0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02";
+const ROOTS_KEPT = 8191n;
 
 interface Told {
   isFinal: boolean;
@@ -106,6 +114,67 @@ describe("pooleth report", () => {
     expect(earlier.accepted?.applied).to.equal(true);
   });
 
+  it("is proven by a file that whoever has an execution node can check, for as long as the chain has the report", async () => {
+    const { pool } = story;
+    const { reportOracle } = pool;
+    const [event] = await reportOracle.queryFilter(reportOracle.filters.ReportAccepted(await reportOracle.lastFrame()));
+    const { refSlot, beaconBlockRoot, clBalance } = event!.args;
+    const file = path.join(folder, "proof.json");
+    const made = await pooleth("prove", file, "--slot", String(refSlot), "--config", configFile());
+    expect(made.lines).to.deep.equal([`${file}: 2 validators and 0 pending deposits at slot ${refSlot}`]);
+    const check = (name: string) =>
+      pooleth("verify-proof", name, "--json", "--config", configFile({ beaconUrls: [NOWHERE] }));
+    const checked = await check(file);
+    expect(checked.exitCode, checked.lines.join("\n")).to.equal(0);
+    const told = JSON.parse(checked.lines.join("\n")) as Record<string, unknown>;
+    expect(told).to.deep.include({
+      refSlot: Number(refSlot),
+      blockRoot: beaconBlockRoot,
+      missing: [],
+      strangers: [],
+      balancesGwei: String(clBalance / 10n ** 9n),
+      reportedWei: String(clBalance),
+    });
+    const { lines } = await pooleth("verify-proof", file, "--config", configFile());
+    expect(lines[0]).to.match(new RegExp(`^Proven .* block ${beaconBlockRoot}, .* slot ${refSlot}, says EIP-4788:$`));
+
+    // a state of its own, a file that is none, and one of another frame
+    const proof = JSON.parse(readFileSync(file, "utf8")) as { validators: { balances: string }[]; refSlot: number };
+    const cases: [text: string, says: RegExp][] = [
+      ["[]", /is no file of `pooleth prove`: Invalid input: expected object, received array\.$/],
+      ["{", /proof\.json\.bad cannot be read as JSON/],
+      [
+        JSON.stringify({ ...proof, validators: [{ ...proof.validators[0], balances: `0x${"11".repeat(32)}` }] }),
+        /^What the file says does not lead to the root 0x\w{64}: it proves nothing/,
+      ],
+      [
+        JSON.stringify({ ...proof, refSlot: proof.refSlot - SLOTS_PER_FRAME }),
+        /^The file is about block 0x\w{64}; the last block at or before slot \d+ is 0x\w{64}, says EIP-4788\. It proves nothing\.$/,
+      ],
+    ];
+    for (const [text, says] of cases) {
+      writeFileSync(`${file}.bad`, text);
+      const refused = await check(`${file}.bad`);
+      expect(refused.exitCode).to.equal(1);
+      expect(refused.lines).to.have.length(1);
+      expect(refused.lines[0]).to.match(says);
+    }
+
+    // 27 hours later later blocks have taken the places of the roots
+    const { provider } = pool.devnet;
+    const { frames } = await connectPool(pool.config("oracle", 0).poolManager, provider);
+    const head = await provider.getBlock("latest");
+    for (let slot = Number(refSlot) + 1; timeOfSlot(frames, slot) <= head!.timestamp; slot++) {
+      const place = toBeHex(BigInt(timeOfSlot(frames, slot)) % ROOTS_KEPT);
+      await provider.send("hardhat_setStorageAt", [BEACON_ROOTS, place, toBeHex(1, 32)]);
+    }
+    const later = await check(file);
+    expect(JSON.parse(later.lines.join("\n"))).to.deep.include({
+      rootFrom: "the accepted report",
+      blockRoot: beaconBlockRoot,
+    });
+  });
+
   it("says of a report that is still to come what the contracts will do, and of each validator why it counts", async () => {
     const { pool, alice } = story;
     const { devnet, reportOracle, withdrawalQueue, poolManager } = pool;
@@ -165,7 +234,7 @@ describe("pooleth report", () => {
       ],
       [{}, ["--slot", "x"], /slot.*is invalid.*number of a slot/],
       [{}, ["--csv", path.join(folder, "no", "such.csv")], /^--csv: .*such\.csv cannot be written \(ENOENT\)\.$/],
-      [{ beaconUrls: ["http://127.0.0.1:1"] }, [], /^Beacon node http:\/\/127\.0\.0\.1:1.*ECONNREFUSED/],
+      [{ beaconUrls: [NOWHERE] }, [], /^Beacon node http:\/\/127\.0\.0\.1:1.*ECONNREFUSED/],
       [{ roles: ["keeper"], beaconUrls: [] }, [], /^beaconUrls: must name at least one/],
     ];
     for (const [changes, args, says] of cases) {
