@@ -31,7 +31,9 @@ export const poolProofSchema = z.strictObject({
   /** Of the last block at or before the slot. */
   blockRoot: hex(NODE_SIZE),
   /** Serialised records, and the chunk with the balance, which holds four. */
-  validators: z.array(z.strictObject({ index, record: hex(ssz.phase0.Validator.fixedSize ?? 0), balances: hex(NODE_SIZE) })),
+  validators: z.array(
+    z.strictObject({ index, record: hex(ssz.phase0.Validator.fixedSize ?? 0), balances: hex(NODE_SIZE) }),
+  ),
   pendingDeposits: z.array(z.strictObject({ index, record: hex(ssz.electra.PendingDeposit.fixedSize ?? 0) })),
   helpers: hex(),
 });
