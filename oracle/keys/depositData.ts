@@ -4,7 +4,7 @@ import { DOMAIN_DEPOSIT } from "@lodestar/params";
 import { ssz } from "@lodestar/types";
 import { type BytesLike, concat, getAddress, getBytes, hexlify } from "ethers";
 import { z } from "zod";
-import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, verifyBls, verifyBlsBatch } from "./bls.js";
+import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, verifierOf, verifyBls, verifyBlsBatch } from "./bls.js";
 import { KeysError } from "./errors.js";
 import { badFile, bareHex, readJson, writeJson } from "./files.js";
 
@@ -78,6 +78,56 @@ export function verifyDepositSignature(deposit: SignedDeposit): boolean {
 
 export function verifyDepositSignatures(deposits: readonly SignedDeposit[]): boolean[] {
   return verifyBlsBatch(deposits.map(claimOf));
+}
+
+export type VerifyDeposits = typeof verifyDepositSignatures;
+
+/** Answers kept: somebody paid 1 ETH for each deposit, so few are asked about. */
+const REMEMBERED = 2 ** 15;
+
+/** `verifyDepositSignatures` that remembers its answers, which never change: whoever looks at a queue at every head pays for it once. */
+export function rememberingDepositVerifier(verify: VerifyDeposits = verifyDepositSignatures): VerifyDeposits {
+  let answers = new Map<string, boolean>();
+  return (deposits) => {
+    const keys = deposits.map(depositKey);
+    const results = keys.map((key) => answers.get(key));
+    const unknown = results.flatMap((result, i) => (result === undefined ? i : []));
+    const verified = verify(deposits.filter((_, i) => results[i] === undefined));
+    unknown.forEach((i, n) => {
+      results[i] = verified[n];
+      answers.set(keys[i] ?? "", verified[n] === true);
+    });
+    if (answers.size > REMEMBERED) answers = new Map([...answers].slice(-REMEMBERED / 2));
+    return results.map((result) => result === true);
+  };
+}
+
+function depositKey({
+  pubkey,
+  withdrawalCredentials,
+  amountGwei,
+  genesisForkVersion,
+  signature,
+}: SignedDeposit): string {
+  const octets = [pubkey, withdrawalCredentials, genesisForkVersion, signature].map((value) => hexlify(value));
+  return [...octets, String(amountGwei)].join();
+}
+
+/**
+ * Which deposit of each queue of one key creates the validator: the first with a valid signature, -1 if none has one. Those at the
+ * front are verified together, which is cheap when all are valid, as they are unless somebody pays 1 ETH for each that is not; behind
+ * such a one each costs a verification, until the first valid one, and what stands behind that is not looked at.
+ */
+export function creatingDeposits(queues: readonly (readonly SignedDeposit[])[]): number[] {
+  const atFront = verifyDepositSignatures(queues.flatMap((queue) => queue.slice(0, 1)));
+  let next = 0;
+  return queues.map((queue) => {
+    const [front] = queue;
+    if (front === undefined) return -1;
+    if (atFront[next++] === true) return 0;
+    const verify = verifierOf(getBytes(front.pubkey));
+    return queue.findIndex((deposit, i) => i > 0 && verify(depositSigningRoot(deposit), getBytes(deposit.signature)));
+  });
 }
 
 /** Refuses a genesis fork version that a well-known network does not have: deposits signed with it would be burnt there. */

@@ -1,7 +1,7 @@
 import type { VerifiedState } from "../beacon/readVerified.js";
 import { FAR_FUTURE_EPOCH } from "../beacon/stateParts.js";
 import { ReportError } from "./errors.js";
-import { credentialsOf, holdingOf, type Holding, type Standing } from "./ownership.js";
+import { credentialsOf, holdingsOf, type Holding, type Standing } from "./ownership.js";
 import { openPenaltyGwei } from "./penalties.js";
 
 /** Version of the report's rules and of its encoding. */
@@ -93,7 +93,12 @@ export function computeReport(input: ReportInput): ReportResult {
   const { state, refSlot, withdrawnAtRefWei, genesisForkVersion } = input;
   const credentials = credentialsOf(input.withdrawalVault);
   const registry = input.registry.toSorted((a, b) => a.id - b.id);
-  const rows = registry.map((key) => rowOf(key, holdingOf(key.pubkey, state, credentials, genesisForkVersion), state));
+  const pubkeys = registry.map(({ pubkey }) => pubkey);
+  const holdings = holdingsOf(pubkeys, state, credentials, genesisForkVersion);
+  const rows = registry.flatMap((key, i) => {
+    const holding = holdings[i];
+    return holding === undefined ? [] : rowOf(key, holding, state);
+  });
   const sumWei = (gwei: (row: ReportRow) => bigint) => rows.reduce((sum, row) => sum + gwei(row), 0n) * WEI_PER_GWEI;
   const unreported = (isNew: (row: ReportRow, key: RegistryKey) => boolean) =>
     rows

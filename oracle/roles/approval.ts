@@ -1,6 +1,7 @@
 import { keccak256 } from "ethers";
 import type { VerifiedState } from "../beacon/readVerified.js";
 import type { ValidatorRecord } from "../beacon/stateParts.js";
+import type { VerifyDeposits } from "../keys/depositData.js";
 import { verifyEntry, type VerifyBatch } from "../keys/verify.js";
 import type { ChainView, ClusterFunds } from "../execution/chain.js";
 import { ownerOf } from "../execution/chain.js";
@@ -35,8 +36,9 @@ export interface ClusterSituation {
   readonly rules: DepositRules;
   readonly limits: ApprovalLimits;
   readonly ssv: SSVCode;
-  /** instead of `verifyBatch`: the same, with a memory */
+  /** instead of `verifyBatch` and `verifyDepositSignatures`: the same, with a memory */
   readonly verify?: VerifyBatch;
+  readonly verifyDeposits?: VerifyDeposits;
 }
 
 export interface ClusterJudgement {
@@ -100,7 +102,7 @@ function judgeWhole({ cluster, funds, view, limits, ssv }: ClusterSituation, par
 }
 
 function judgeValidator(validator: ValidatorView, situation: ClusterSituation): Refusal[] {
-  const { cluster, view, state, deposits, rules, verify } = situation;
+  const { cluster, view, state, deposits, rules, verify, verifyDeposits } = situation;
   const owner = ownerOf(view.registry, cluster);
   const { publicKey, nonce } = validator;
   const context = { ...rules, account: owner, operatorIds: cluster.operatorIds, nonce };
@@ -108,7 +110,7 @@ function judgeValidator(validator: ValidatorView, situation: ClusterSituation): 
     // vetting said so once; that a quorum vetted what it should not have must not cost 32 ETH
     ...verifyEntry(validator, context, verify).map(({ code, message }) => ({ reason: code, message, publicKey })),
     ...judgeRegistration(validator, owner, situation),
-    ...judgeEarlierDeposits(publicKey, state, deposits.deposits, rules),
+    ...judgeEarlierDeposits(publicKey, state, deposits.deposits, rules, verifyDeposits),
   ];
 }
 

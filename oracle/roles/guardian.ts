@@ -7,6 +7,7 @@ import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js
 import { DepositReader, type DepositsSeen } from "../execution/deposits.js";
 import { readAncestor, readHeadByHash } from "../execution/provider.js";
 import { chainHead, remaining, type BatchView, type ClusterView } from "../execution/registryView.js";
+import { rememberingDepositVerifier } from "../keys/depositData.js";
 import { rememberingVerifier } from "../keys/verify.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
@@ -40,6 +41,7 @@ export interface GuardianParts {
 export class GuardianRole {
   readonly #parts: GuardianParts;
   readonly #verify = rememberingVerifier();
+  readonly #verifyDeposits = rememberingDepositVerifier();
   readonly #deposits: DepositReader;
   /** signed vettings by batch and approval epoch */
   readonly #vetted = new Map<string, SignedMessage>();
@@ -108,6 +110,7 @@ export class GuardianRole {
       state,
       rules: await this.#rules(),
       verify: this.#verify,
+      verifyDeposits: this.#verifyDeposits,
     });
     refusals.push(...found);
     if (found.length > 0) return null;
@@ -145,6 +148,7 @@ export class GuardianRole {
         const snapshot = await chain.clusterSnapshot(view, cluster);
         const funds = await chain.clusterFunds(view, cluster, snapshot);
         const verify = this.#verify;
+        const verifyDeposits = this.#verifyDeposits;
         const judgement = judgeCluster({
           cluster,
           funds,
@@ -156,6 +160,7 @@ export class GuardianRole {
           limits,
           ssv,
           verify,
+          verifyDeposits,
         });
         refusals.push(...judgement.refusals);
         const { active, attesting } = judgement.participation;

@@ -4,7 +4,7 @@ import { DkgProofJson, type DkgProof } from "../keys/dkgProofs.js";
 import { KeysError } from "../keys/errors.js";
 import { decodeOperatorKey, MAX_OWNER_NONCE, sharesDataLength, verifyOwnerNonceSignature } from "../keys/keyshares.js";
 import { verifyBatch, verifyDkgProofs, type VerifyBatch } from "../keys/verify.js";
-import { verifyDepositSignatures } from "../keys/depositData.js";
+import { verifyDepositSignatures, type VerifyDeposits } from "../keys/depositData.js";
 import type { ChainView } from "../execution/chain.js";
 import type { DepositLog } from "../execution/deposits.js";
 import type { LogPosition } from "../execution/events.js";
@@ -42,13 +42,14 @@ export interface VettingSituation {
   /** finalised beacon state, read for every key of the batch */
   readonly state: Pick<VerifiedState, "validators" | "pendingDeposits">;
   readonly rules: DepositRules;
-  /** instead of `verifyBatch`: the same, with a memory */
+  /** instead of `verifyBatch` and `verifyDepositSignatures`: the same, with a memory */
   readonly verify?: VerifyBatch;
+  readonly verifyDeposits?: VerifyDeposits;
 }
 
 /** Every reason not to vet a batch; none means that its validators will run and that the deposits will be the pool's. */
 export function judgeBatch(situation: VettingSituation): Refusal[] {
-  const { batch, cluster, owner, queuedBefore, view, state, rules, verify = verifyBatch } = situation;
+  const { batch, cluster, owner, queuedBefore, view, state, rules, verify = verifyBatch, verifyDeposits } = situation;
   const { operatorIds } = cluster;
   const operators = judgeOperators(operatorIds, view.operators);
   const static_ = verify(batch.entries, { ...rules, account: owner, operatorIds, firstNonce: batch.firstNonce });
@@ -60,7 +61,7 @@ export function judgeBatch(situation: VettingSituation): Refusal[] {
     ...batch.entries.flatMap((entry) => [
       ...judgeUses(entry, view.registry.uses),
       ...judgeRegistrations(entry, view.registrations.byKey.get(entry.publicKey) ?? []),
-      ...judgeEarlierDeposits(entry.publicKey, state, [], rules),
+      ...judgeEarlierDeposits(entry.publicKey, state, [], rules, verifyDeposits),
     ]),
   ];
 }
@@ -151,6 +152,7 @@ export function judgeEarlierDeposits(
   state: Pick<VerifiedState, "validators" | "pendingDeposits">,
   since: readonly DepositLog[],
   rules: DepositRules,
+  verify: VerifyDeposits = verifyDepositSignatures,
 ): Refusal[] {
   const validator = state.validators.get(publicKey);
   const isOurs = (credentials: string): boolean => credentials.toLowerCase() === rules.withdrawalCredentials;
@@ -183,7 +185,7 @@ export function judgeEarlierDeposits(
     signature,
     genesisForkVersion: rules.genesisForkVersion,
   }));
-  const valid = verifyDepositSignatures(deposits);
+  const valid = verify(deposits);
   return deposits
     .filter((_, i) => valid[i] === true)
     .map(({ withdrawalCredentials, amountGwei }) =>

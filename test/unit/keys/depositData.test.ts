@@ -3,20 +3,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SecretKey } from "@chainsafe/blst";
 import { expect } from "chai";
+import fc from "fast-check";
 import { concat, getBytes, hexlify, sha256, toBeHex } from "ethers";
 import {
   assertGenesisForkVersion,
+  creatingDeposits,
   DEPOSIT_GWEI,
   depositDataRoot,
   depositMessageRoot,
   depositSigningRoot,
   readDepositData,
+  rememberingDepositVerifier,
   signDeposit,
   verifyDepositSignature,
   verifyDepositSignatures,
   withdrawalCredentials,
   writeDepositData,
 } from "../../../oracle/keys/depositData.js";
+import { KeysError } from "../../../oracle/keys/errors.js";
 import { dkgFixtures } from "./support.js";
 
 const vault = "0x81592c3DE184A3E2c0DCB5a261BC107Bfa91f494";
@@ -96,6 +100,59 @@ describe("keys/depositData", () => {
     ];
     for (const change of changes) expect(verifyDepositSignature({ ...item, ...change })).to.be.false;
     expect(verifyDepositSignatures([item, { ...item, amountGwei: 1n }, deposit(3)])).to.deep.equal([true, false, true]);
+  });
+
+  describe("finds the deposit that creates each validator", () => {
+    const garbage = (seed: number) => ({ ...deposit(seed), signature: deposit(seed + 9).signature });
+
+    it("as whoever verifies each deposit of each queue by itself", () => {
+      const kinds = { valid: deposit(1), garbage: garbage(1), malformed: { ...deposit(1), signature: "0x00" } };
+      const queue = fc.array(fc.constantFrom(...(["valid", "garbage", "malformed"] as const)), { maxLength: 4 });
+      fc.assert(
+        fc.property(fc.array(queue, { maxLength: 4 }), (queues) => {
+          const found = creatingDeposits(queues.map((queue) => queue.map((kind) => kinds[kind])));
+          expect(found).to.deep.equal(queues.map((queue) => queue.indexOf("valid")));
+        }),
+        { numRuns: 40, seed: 4 },
+      );
+    });
+
+    it("and does not look at what stands behind it: for an amount that is none it would throw", () => {
+      const never = { ...deposit(1), amountGwei: 0n };
+      expect(
+        creatingDeposits([
+          [deposit(1), never],
+          [garbage(2), deposit(2), never],
+        ]),
+      ).to.deep.equal([0, 1]);
+      expect(() => creatingDeposits([[garbage(1), never]])).to.throw(KeysError);
+    });
+
+    it("behind hundreds that somebody wasted 1 ETH each on", () => {
+      const wasted = Array.from({ length: 300 }, (_, i) => ({ ...garbage(1), amountGwei: 10n ** 9n + BigInt(i) }));
+      expect(creatingDeposits([[...wasted, deposit(1)], [deposit(2)]])).to.deep.equal([300, 0]);
+    });
+  });
+
+  it("remembers which signatures are valid, of each deposit by all it says", () => {
+    let verified = 0;
+    const verify = rememberingDepositVerifier((deposits) => {
+      verified += deposits.length;
+      return verifyDepositSignatures(deposits);
+    });
+    const item = deposit(1);
+    const others = [
+      { ...item, amountGwei: 1n },
+      { ...item, withdrawalCredentials: deposit(2).withdrawalCredentials.replace(/.$/, "9") },
+      { ...item, genesisForkVersion: "0x00000009" },
+      { ...item, pubkey: deposit(2).pubkey },
+      { ...item, signature: deposit(2).signature },
+    ];
+    for (let round = 0; round < 2; round++) {
+      expect(verify([item, ...others])).to.deep.equal([true, ...others.map(() => false)]);
+    }
+    expect(verify([others[0]!, deposit(3), item])).to.deep.equal([false, true, true]);
+    expect(verified).to.equal(others.length + 2);
   });
 
   it("refuses parts of wrong length and amounts that are none", () => {
