@@ -2,7 +2,7 @@ import axios, { isAxiosError, type AxiosResponse } from "axios";
 import { EventSource, type ErrorEvent } from "eventsource";
 import type { Readable } from "node:stream";
 import type { ZodType } from "zod";
-import { BeaconNodeError, type BeaconNodeErrorCode } from "./errors.js";
+import { BeaconNodeError, StateError, type BeaconNodeErrorCode } from "./errors.js";
 import { requireSupportedFork, type SupportedFork } from "./forks.js";
 import {
   exitRulesAnswer,
@@ -129,6 +129,7 @@ export class BeaconClient {
       // octets or nothing: no string can hold the JSON of a mainnet state
       const response = await this.#request<Readable>(path, "stream", OCTETS, watchdog.signal);
       stream = response.data;
+      this.#refuseOptimistic(headerOf(response, "eth-execution-optimistic").toLowerCase() === "true", path);
       const fork = this.#forkOf(path, response);
       return { fork, octets: this.#octets(path, stream, watchdog) };
     } catch (error) {
@@ -195,13 +196,25 @@ export class BeaconClient {
   #forkOf(path: string, response: AxiosResponse): SupportedFork {
     const type = headerOf(response, "content-type");
     const fork = headerOf(response, "eth-consensus-version");
-    if (type.split(";")[0]?.trim() === OCTETS && fork !== "") return requireSupportedFork(fork);
+    if (type.split(";")[0]?.trim().toLowerCase() === OCTETS && fork !== "") return this.#supported(fork);
     throw this.#error(
       "BEACON_BAD_ANSWER",
       path,
       `it answered with content type "${type}" and consensus version "${fork}" instead of SSZ octets of a named fork`,
-      "Check that the address is a beacon node's and that its debug endpoints are enabled.",
+      "Check that the address is a beacon node's, that its debug endpoints are enabled, and that no proxy drops its headers.",
     );
+  }
+
+  #supported(fork: string): SupportedFork {
+    try {
+      return requireSupportedFork(fork);
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+      throw new StateError(error.code, `Beacon node ${this.name}: ${error.message}`, {
+        ...error.meta,
+        node: this.name,
+      });
+    }
   }
 
   async *#octets(path: string, stream: Readable, watchdog: Watchdog): AsyncGenerator<Uint8Array, void, void> {
@@ -257,7 +270,7 @@ export class BeaconClient {
         headers: { ...this.#headers, Accept: accept, "Accept-Encoding": "identity" },
         responseType,
         signal,
-        decompress: false,
+        decompress: true, // some proxies compress whatever they are asked for
         maxRedirects: 0, // would carry the credentials to wherever the node says
         maxContentLength: responseType === "text" ? MAX_JSON_SIZE : Infinity,
         proxy: false,
@@ -267,9 +280,16 @@ export class BeaconClient {
     } catch (error) {
       throw this.#fromTransport(path, error, signal, "BEACON_NODE_UNREACHABLE");
     }
-    if (response.status === 200) return response;
+    const encoding = headerOf(response, "content-encoding").toLowerCase();
+    if (response.status === 200 && (encoding === "" || encoding === "identity")) return response;
     if (typeof response.data !== "string") response.data.destroy();
-    throw this.#fromStatus(path, response.status);
+    if (response.status !== 200) throw this.#fromStatus(path, response.status);
+    throw this.#error(
+      "BEACON_BAD_ANSWER",
+      path,
+      `its answer is compressed in a way that was not asked for ("${encoding}")`,
+      "Turn compression off in the proxy before the node.",
+    );
   }
 
   #url(path: string): URL {
@@ -295,7 +315,7 @@ export class BeaconClient {
         "BEACON_NOT_FOUND",
         path,
         what,
-        "The slot has no block, or the node no longer keeps what was asked for.",
+        "The slot has no block, or the node does not have what was asked for: not yet, no longer, or because it follows another branch.",
       );
     }
     return this.#error("BEACON_NODE_REFUSED", path, what, adviceOnStatus(status), { status });
@@ -307,8 +327,8 @@ export class BeaconClient {
       const advice = "See whether the node is overloaded, or raise the time limit.";
       return this.#error("BEACON_NODE_TIMEOUT", path, "it did not answer in time", advice);
     }
-    const isTooLarge = isAxiosError(error) && error.code === "ERR_BAD_RESPONSE";
     const reason = error instanceof Error ? error.message : String(error);
+    const isTooLarge = isAxiosError(error) && reason.startsWith("maxContentLength");
     return this.#error(
       isTooLarge ? "BEACON_BAD_ANSWER" : otherwise,
       path,

@@ -58,7 +58,7 @@ async function readVerified(
   if (parts.stateRoot !== header.stateRoot) {
     throw new VerificationError(
       "STATE_ROOT_MISMATCH",
-      `Beacon node ${client.name} served a forged or corrupted state: it hashes to ${parts.stateRoot}, the block commits to ${header.stateRoot}. Use another beacon node.`,
+      `Beacon node ${client.name} served a forged or corrupted state, or one of another branch: it hashes to ${parts.stateRoot}, the block commits to ${header.stateRoot}. Use another beacon node.`,
       { node: client.name, blockRoot, stateRoot: header.stateRoot, computedRoot: parts.stateRoot },
     );
   }
@@ -77,14 +77,23 @@ export function headerRoot(header: BlockHeader): string {
   return toHex(root);
 }
 
-/** By its root; some nodes find an older state only by its slot. Which state it is, the root decides in either case. */
+/**
+ * By its root; some nodes find an older state only by its slot, others none by its root. Which state it is, the root decides in
+ * either case.
+ */
 async function openState(client: BeaconClient, header: BlockHeader): Promise<StateStream> {
   try {
     return await client.streamState(header.stateRoot);
   } catch (error) {
-    if (!(error instanceof BeaconNodeError && error.code === "BEACON_NOT_FOUND")) throw error;
+    if (!isRootUnknown(error)) throw error;
     return client.streamState(header.slot);
   }
+}
+
+/** Prysm and Nimbus have answered 500 as well as 404 for roots of states that they find by slot. */
+function isRootUnknown(error: unknown): boolean {
+  if (!(error instanceof BeaconNodeError)) return false;
+  return error.code === "BEACON_NOT_FOUND" || [400, 500, 501].includes(Number(error.meta["status"]));
 }
 
 async function readParts(
