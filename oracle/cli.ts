@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { loadConfig, type Config } from "./config.js";
 import { PoolError } from "./errors.js";
+import { keysCommand } from "./keys/commands/index.js";
 import { createLogger } from "./ops/logging.js";
 
 interface RunOptions {
@@ -105,7 +106,9 @@ function requestId(text: string): number {
   throw new InvalidArgumentError("It is the number of a request, from 1.");
 }
 
-const program = new Command("pooleth").description("The services of a poolETH pool: oracle, guardian, keeper");
+const program = new Command("pooleth").description(
+  "The services of a poolETH pool: oracle, guardian, keeper; and its key ceremony",
+);
 const withConfig = (name: string, description: string): Command =>
   program
     .command(name)
@@ -148,6 +151,7 @@ withConfig(
   .argument("<file>", "to check")
   .option("--json", "for programs: amounts in wei, or in gwei where the name says so")
   .action(verifyProof);
+program.addCommand(keysCommand());
 
 try {
   await program.parseAsync();

@@ -15,7 +15,26 @@ export type KeysErrorCode =
   | "BadFile"
   | "FileExists"
   | "SelfCheckFailed"
-  | "WeakRandomness";
+  | "WeakRandomness"
+  | "WrongPassword"
+  | "BadPassword"
+  | "BadMnemonic"
+  | "BadPath"
+  | "BadSecretFile"
+  | "SecretExposed"
+  | "NoTerminal"
+  | "Cancelled"
+  | "FolderUnusable"
+  | "MissingOption"
+  | "OptionMismatch"
+  | "UnknownNetwork"
+  | "OperatorUnknown"
+  | "OperatorsDiffer"
+  | "ClusterUnknown"
+  | "ClusterRetired"
+  | "DkgRequired"
+  | "NoKeystores"
+  | "DuplicateKey";
 
 /** Every refusal of the key preparation and of its file formats. */
 export class KeysError extends PoolError<KeysErrorCode> {

@@ -1,6 +1,10 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { KeysError } from "./errors.js";
+import { writeNewFile } from "./io/output.js";
+
+/** A file of 10,000 validators is a third of it. */
+const MAX_BYTES = 128 * 2 ** 20;
 
 /** Hex of exactly so many bytes, without 0x. */
 export function bareHex(bytes: number) {
@@ -15,9 +19,16 @@ export function prefixedHex(bytes?: number) {
 }
 
 /** Reads a JSON file of the given shape; what does not fit is named by file, item and field. */
-export async function readJson<T extends z.ZodType>(path: string, schema: T): Promise<z.output<T>> {
+export async function readJson<T extends z.ZodType>(
+  path: string,
+  schema: T,
+  maxBytes = MAX_BYTES,
+): Promise<z.output<T>> {
   let json: unknown;
   try {
+    const found = await stat(path);
+    if (!found.isFile()) throw new Error("it is no file");
+    if (found.size > maxBytes) throw new Error(`it has ${found.size} octets, more than any such file`);
     json = JSON.parse(await readFile(path, "utf8"));
   } catch (cause) {
     throw new KeysError("BadFile", `${path} cannot be read as JSON: ${messageOf(cause)}.`, { path }, cause);
@@ -38,19 +49,7 @@ export function parseJson<T extends z.ZodType>(path: string, json: unknown, sche
 
 /** Writes a new file. An existing one is never replaced: it may be the only copy of published KeyShares. */
 export async function writeJson(path: string, json: unknown): Promise<void> {
-  try {
-    await writeFile(path, `${JSON.stringify(json, null, 2)}\n`, { flag: "wx" });
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
-      throw new KeysError(
-        "FileExists",
-        `${path} exists and is not replaced: move it away or name another file.`,
-        { path },
-        cause,
-      );
-    }
-    throw cause;
-  }
+  await writeNewFile(path, `${JSON.stringify(json, null, 2)}\n`);
 }
 
 export function badFile(
@@ -71,6 +70,8 @@ export function badFile(
   );
 }
 
+/** A parser would quote what it read, which may be a secret of somebody who named the wrong file. */
 function messageOf(error: unknown): string {
+  if (error instanceof SyntaxError) return "it is not JSON";
   return error instanceof Error ? error.message : String(error);
 }

@@ -8,6 +8,7 @@ import { SCALAR_FIELD_ORDER, thresholdOf, toScalar } from "./shamir.js";
 export const ENCRYPTED_SHARE_BYTES = 256;
 const PEM = /^-----BEGIN ((?:RSA )?PUBLIC KEY)-----([A-Za-z0-9+/=\s]+)-----END \1-----$/;
 const RSA_BITS = 8 * ENCRYPTED_SHARE_BYTES;
+const RSA_EXPONENT = 65_537n;
 
 /** SSV nodes count an owner's nonces in a uint16 that wraps, so a later key would be checked against a nonce already used. */
 export const MAX_OWNER_NONCE = 65_535n;
@@ -126,6 +127,10 @@ export function operatorPublicKey(pem: string): KeyObject {
   }
   if (key.asymmetricKeyType !== "rsa" || key.asymmetricKeyDetails?.modulusLength !== RSA_BITS) {
     throw badOperatorKey(`it is not RSA with ${RSA_BITS} bits`);
+  }
+  // with an exponent of 1 the ciphertext is the share
+  if ((key.asymmetricKeyDetails.publicExponent ?? 0n) < RSA_EXPONENT) {
+    throw badOperatorKey(`its exponent is below ${RSA_EXPONENT}`);
   }
   return key;
 }

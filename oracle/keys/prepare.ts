@@ -1,7 +1,7 @@
 import { randomBytes as csprng } from "node:crypto";
 import { SecretKey } from "@chainsafe/blst";
 import { type BytesLike, getBytes, hexlify } from "ethers";
-import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "./bls.js";
+import { PUBLIC_KEY_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES } from "./bls.js";
 import { assertGenesisForkVersion, DEPOSIT_GWEI, isPublicNetwork, signDeposit } from "./depositData.js";
 import { KeysError } from "./errors.js";
 import {
@@ -14,7 +14,7 @@ import {
 } from "./keyshares.js";
 import type { ClusterOperator } from "./keysharesJson.js";
 import { assertOperatorIds, CLUSTER_SIZES, splitSecret, thresholdOf } from "./shamir.js";
-import { verifyBatch } from "./verify.js";
+import { type BatchContext, verifyBatch } from "./verify.js";
 
 /** What the pool publishes of a validator, as hex. */
 export interface Entry {
@@ -64,15 +64,35 @@ export function maxKeysPerPublish(operatorCount: number): number {
 export function prepareValidators(options: PrepareOptions): PreparedValidator[] {
   const { count, account, firstNonce, operators, withdrawalCredentials, genesisForkVersion } = options;
   const operatorIds = operators.map(({ id }) => id);
-  assertOperatorIds(operatorIds);
-  assertGenesisForkVersion(options.networkName, genesisForkVersion);
-  for (const { publicKeyPem } of operators) operatorPublicKey(publicKeyPem);
   if (options.randomBytes !== undefined && isPublicNetwork(genesisForkVersion)) {
     throw new KeysError(
       "WeakRandomness",
       "Keys for a public network come from the operating system's generator: leave out randomBytes.",
     );
   }
+  assertPreparable(options);
+
+  const prepared: PreparedValidator[] = [];
+  for (let i = 0; i < count; i++) {
+    const ownerNonce = firstNonce + BigInt(i);
+    prepared.push(
+      prepareOne({
+        ...{ account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion },
+        randomBytes: options.randomBytes,
+      }),
+    );
+    options.onProgress?.(i + 1, count);
+  }
+  assertVerified(prepared, { account, firstNonce, operatorIds, withdrawalCredentials, genesisForkVersion });
+  return prepared;
+}
+
+/** Refuses, before a key is touched, what would make useless validators. */
+export function assertPreparable(options: Omit<PrepareOptions, "onProgress" | "randomBytes">): void {
+  const { count, firstNonce, operators } = options;
+  assertOperatorIds(operators.map(({ id }) => id));
+  assertGenesisForkVersion(options.networkName, options.genesisForkVersion);
+  for (const { publicKeyPem } of operators) operatorPublicKey(publicKeyPem);
   if (!Number.isInteger(count) || count < 1) {
     throw new KeysError("BadCount", `${count} is no number of validators to prepare: give a whole number from 1.`, {
       count,
@@ -85,33 +105,17 @@ export function prepareValidators(options: PrepareOptions): PreparedValidator[] 
       { firstNonce, count },
     );
   }
+}
 
-  const prepared: PreparedValidator[] = [];
-  for (let i = 0; i < count; i++) {
-    const ownerNonce = firstNonce + BigInt(i);
-    prepared.push(
-      prepareOne({
-        ...{ account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion },
-        randomBytes: options.randomBytes ?? csprng,
-      }),
-    );
-    options.onProgress?.(i + 1, count);
-  }
-  const [finding] = verifyBatch(prepared, {
-    account,
-    firstNonce,
-    operatorIds,
-    withdrawalCredentials,
-    genesisForkVersion,
-  });
-  if (finding !== undefined) {
-    throw new KeysError(
-      "SelfCheckFailed",
-      `The prepared validators do not pass their own check (${finding.message}): publish none of them and check the machine.`,
-      { ...finding },
-    );
-  }
-  return prepared;
+/** The program's own check of what it made; a fault here is one of the machine or of the program. */
+export function assertVerified(entries: readonly Entry[], context: BatchContext): void {
+  const [finding] = verifyBatch(entries, context);
+  if (finding === undefined) return;
+  throw new KeysError(
+    "SelfCheckFailed",
+    `The prepared validators do not pass their own check (${finding.message}): publish none of them and check the machine.`,
+    { ...finding },
+  );
 }
 
 /** The data of `ValidatorRegistry.publish`: for each validator public key, deposit signature and KeyShares, without gaps. */
@@ -162,26 +166,23 @@ function badPart(what: string, entry: Entry | undefined): KeysError {
   );
 }
 
-type OneOptions = Pick<PrepareOptions, "account" | "operators" | "withdrawalCredentials" | "genesisForkVersion"> & {
+export type EntryOptions = Pick<
+  PrepareOptions,
+  "account" | "operators" | "withdrawalCredentials" | "genesisForkVersion"
+> & {
   ownerNonce: bigint;
-  randomBytes: (length: number) => Uint8Array;
+  randomBytes?: PrepareOptions["randomBytes"];
 };
 
-function prepareOne(options: OneOptions): PreparedValidator {
+/** One validator of a key that is there already: its deposit signed for the pool, its secret split, its owner nonce signed. */
+export function prepareEntry(secretKey: Uint8Array, options: EntryOptions): PreparedValidator {
   const { account, ownerNonce, operators, withdrawalCredentials, genesisForkVersion, randomBytes } = options;
-  const secrets: Uint8Array[] = [];
+  const shares = splitSecret(
+    secretKey,
+    operators.map(({ id }) => id),
+    randomBytes,
+  );
   try {
-    const seed = randomBytes(32);
-    secrets.push(seed);
-    const key = SecretKey.fromKeygen(seed);
-    const secretKey = key.toBytes();
-    secrets.push(secretKey);
-    const shares = splitSecret(
-      secretKey,
-      operators.map(({ id }) => id),
-      randomBytes,
-    );
-    secrets.push(...shares.map((share) => share.secretKey));
     const sharesData = buildSharesData({
       ownerNonceSignature: signOwnerNonce(secretKey, account, ownerNonce),
       sharePublicKeys: shares.map((share) => SecretKey.fromBytes(share.secretKey).toPublicKey().toBytes()),
@@ -191,7 +192,7 @@ function prepareOne(options: OneOptions): PreparedValidator {
       }),
     });
     return {
-      publicKey: hexlify(key.toPublicKey().toBytes()),
+      publicKey: hexlify(SecretKey.fromBytes(secretKey).toPublicKey().toBytes()),
       depositSignature: hexlify(
         signDeposit(secretKey, { withdrawalCredentials, amountGwei: DEPOSIT_GWEI, genesisForkVersion }),
       ),
@@ -199,6 +200,25 @@ function prepareOne(options: OneOptions): PreparedValidator {
       ownerNonce,
     };
   } finally {
-    for (const secret of secrets) secret.fill(0);
+    for (const { secretKey: share } of shares) share.fill(0);
+  }
+}
+
+/** A secret key of its own; the caller overwrites it. */
+export function randomKey(randomBytes: (length: number) => Uint8Array = csprng): Uint8Array {
+  const seed = randomBytes(SECRET_KEY_BYTES);
+  try {
+    return SecretKey.fromKeygen(seed).toBytes();
+  } finally {
+    seed.fill(0);
+  }
+}
+
+function prepareOne(options: EntryOptions): PreparedValidator {
+  const secretKey = randomKey(options.randomBytes);
+  try {
+    return prepareEntry(secretKey, options);
+  } finally {
+    secretKey.fill(0);
   }
 }

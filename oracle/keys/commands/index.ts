@@ -1,0 +1,11 @@
+import { Command } from "commander";
+import { generateCommand } from "./generate.js";
+import { splitCommand } from "./split.js";
+
+/** `pooleth keys`: each command in a file of its own, whose work is imported when it runs. */
+export function keysCommand(): Command {
+  return new Command("keys")
+    .description("the key ceremony: validator keys and their KeyShares")
+    .addCommand(generateCommand())
+    .addCommand(splitCommand());
+}
