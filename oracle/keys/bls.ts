@@ -13,7 +13,19 @@ export interface SignedMessage {
 
 /** A 48-byte compressed G1 point of the right subgroup, not infinity. */
 export function isPublicKey(bytes: Uint8Array): boolean {
-  return decodeKey(bytes) !== null;
+  return publicKeyProblem(bytes) === null;
+}
+
+/** Why the bytes are no public key; null if they are one. */
+export function publicKeyProblem(bytes: Uint8Array): string | null {
+  const key = readKey(bytes);
+  return typeof key === "string" ? key : null;
+}
+
+/** Why the bytes are nobody's signature of anything; null if they could be one. */
+export function signatureProblem(bytes: Uint8Array): string | null {
+  const signature = readSignature(bytes);
+  return typeof signature === "string" ? signature : null;
 }
 
 /** BLS verification with all group checks, as consensus does it; false for anything malformed. */
@@ -66,19 +78,38 @@ function allHold(claims: readonly Claim[]): boolean {
 }
 
 function decodeKey(bytes: Uint8Array): PublicKey | null {
-  if (bytes.length !== PUBLIC_KEY_BYTES) return null; // blst would read the uncompressed form too
-  try {
-    return PublicKey.fromBytes(bytes, true);
-  } catch {
-    return null; // blst tells what is wrong only by throwing
-  }
+  const key = readKey(bytes);
+  return typeof key === "string" ? null : key;
 }
 
 function decodeSignature(bytes: Uint8Array): Signature | null {
-  if (bytes.length !== SIGNATURE_BYTES) return null;
+  const signature = readSignature(bytes);
+  return typeof signature === "string" ? null : signature;
+}
+
+/** The point, or what is wrong. */
+function readKey(bytes: Uint8Array): PublicKey | string {
+  return readPoint(bytes, PUBLIC_KEY_BYTES, () => PublicKey.fromBytes(bytes, true));
+}
+
+function readSignature(bytes: Uint8Array): Signature | string {
+  return readPoint(bytes, SIGNATURE_BYTES, () => Signature.fromBytes(bytes, true));
+}
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  BLST_BAD_ENCODING: "it is not the one encoding that a point has",
+  BLST_POINT_NOT_ON_CURVE: "it is not on the curve",
+  BLST_POINT_NOT_IN_GROUP: "it is not in the subgroup",
+  BLST_PK_IS_INFINITY: "it is the point at infinity",
+};
+
+function readPoint<P>(bytes: Uint8Array, length: number, decode: () => P): P | string {
+  if (bytes.length !== length) return `it has ${bytes.length} bytes, not ${length}`; // blst would read the uncompressed form too
   try {
-    return Signature.fromBytes(bytes, true);
-  } catch {
-    return null; // as above
+    return decode();
+  } catch (error) {
+    // blst tells what is wrong only by throwing
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    return PROBLEMS[code] ?? "it cannot be decoded";
   }
 }
