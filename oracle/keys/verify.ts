@@ -2,9 +2,9 @@ import { constants, type KeyObject, verify as verifyRsa } from "node:crypto";
 import { ByteListType, ByteVectorType, ContainerType } from "@chainsafe/ssz";
 import { getBytes, hexlify, isHexString, keccak256, toUtf8Bytes } from "ethers";
 import {
-  isPublicKey,
   PUBLIC_KEY_BYTES,
-  SIGNATURE_BYTES,
+  publicKeyProblem,
+  signatureProblem,
   type SignedMessage,
   verifyBls,
   verifyBlsBatch,
@@ -94,25 +94,74 @@ export function verifyEntry(
 /** `verifyEntry` for consecutive nonces, with all signatures in one batch, and keys that occur twice. */
 export function verifyBatch(entries: readonly Entry[], context: BatchContext): BatchFinding[] {
   assertOperatorIds(context.operatorIds);
-  const found: BatchFinding[] = [];
-  const claims: { claim: SignedMessage; report: () => void }[] = [];
-  const firstSeen = new Map<string, number>();
-
-  entries.forEach((entry, index) => {
-    const { publicKey } = entry;
-    const report = (code: FindingCode, message: string): void => {
-      found.push({ index, publicKey, code, message });
+  const { account, firstNonce, operatorIds, withdrawalCredentials, genesisForkVersion } = context;
+  const subjects = entries.map(({ publicKey, depositSignature, sharesData }, index): Subject => {
+    const signedFor = { account, nonce: firstNonce + BigInt(index) };
+    const terms = { withdrawalCredentials, genesisForkVersion, amountGwei: DEPOSIT_GWEI };
+    return {
+      publicKey,
+      deposit: { signature: depositSignature, ...terms },
+      shares: { sharesData, operatorIds, signedFor },
     };
-    const earlier = firstSeen.get(publicKey.toLowerCase());
-    if (earlier === undefined) firstSeen.set(publicKey.toLowerCase(), index);
-    else report("DuplicatePublicKey", `The public key is also entry ${earlier} of the batch.`);
-    claims.push(...inspect(entry, { ...context, nonce: context.firstNonce + BigInt(index) }, report));
   });
+  const duplicates = duplicatesOf(entries.map(({ publicKey }) => publicKey));
+  return verifySubjects(subjects).flatMap((findings, index) => {
+    const { publicKey } = entries[index] ?? { publicKey: "" };
+    const earlier = duplicates.get(index);
+    const twice: Finding[] =
+      earlier === undefined
+        ? []
+        : [{ code: "DuplicatePublicKey", message: `The public key is also entry ${earlier} of the batch.` }];
+    return [...twice, ...findings].map((finding) => ({ index, publicKey, ...finding }));
+  });
+}
 
+/** By position of what is there again: the position of the first. */
+export function duplicatesOf(publicKeys: readonly string[]): ReadonlyMap<number, number> {
+  const firstSeen = new Map<string, number>();
+  const duplicates = new Map<number, number>();
+  publicKeys.forEach((publicKey, index) => {
+    const key = publicKey.toLowerCase();
+    const earlier = firstSeen.get(key);
+    if (earlier === undefined) firstSeen.set(key, index);
+    else duplicates.set(index, earlier);
+  });
+  return duplicates;
+}
+
+/** What is there of one validator, with what it must be good for; what is null is not judged. */
+export interface Subject {
+  readonly publicKey: string;
+  readonly deposit: {
+    readonly signature: string;
+    readonly withdrawalCredentials: string;
+    readonly genesisForkVersion: string;
+    readonly amountGwei: bigint;
+  } | null;
+  readonly shares: {
+    readonly sharesData: string;
+    readonly operatorIds: readonly bigint[];
+    /** SSV owner and owner nonce of the registration; null if they are not known */
+    readonly signedFor: { readonly account: string; readonly nonce: bigint } | null;
+  } | null;
+}
+
+/** What is wrong with each, all signatures in one batch. Operator ids must be those of a cluster, in order. */
+export function verifySubjects(subjects: readonly Subject[]): Finding[][] {
+  const claims: Claim[] = [];
+  const found = subjects.map((subject) => {
+    const findings: Finding[] = [];
+    claims.push(
+      ...inspect(subject, (code, message) => {
+        findings.push({ code, message });
+      }),
+    );
+    return findings;
+  });
   verifyBlsBatch(claims.map(({ claim }) => claim)).forEach((holds, i) => {
     if (!holds) claims[i]?.report();
   });
-  return found.sort((a, b) => a.index - b.index);
+  return found;
 }
 
 export type VerifyBatch = typeof verifyBatch;
@@ -198,74 +247,106 @@ export function verifyDkgProofs(
   });
 }
 
-/** Reports what is wrong by itself and returns the signatures that are still to be verified. */
-function inspect(
-  entry: Entry,
-  context: EntryContext,
-  report: (code: FindingCode, message: string) => void,
-): { claim: SignedMessage; report: () => void }[] {
-  const { account, nonce, operatorIds, withdrawalCredentials, genesisForkVersion } = context;
-  const count = operatorIds.length;
-  const publicKey = bytesOf(entry.publicKey);
-  const keyIsValid = publicKey !== null && isPublicKey(publicKey);
-  if (!keyIsValid) {
-    report("PublicKeyInvalid", `${entry.publicKey} is not a compressed point of ${PUBLIC_KEY_BYTES} bytes in G1.`);
-  }
-  const claims: ReturnType<typeof inspect> = [];
+/** A signature still to be verified, and what to say if it is not one. */
+interface Claim {
+  readonly claim: SignedMessage;
+  readonly report: () => void;
+}
 
-  const depositSignature = bytesOf(entry.depositSignature);
+type Report = (code: FindingCode, message: string) => void;
+
+/** Reports what is wrong by itself and returns the signatures that are still to be verified. */
+function inspect({ publicKey: hex, deposit, shares }: Subject, report: Report): Claim[] {
+  const bytes = bytesOf(hex);
+  const problem = bytes === null ? "it is not hex" : publicKeyProblem(bytes);
+  if (problem !== null) report("PublicKeyInvalid", `${hex} is no compressed point of G1: ${problem}.`);
+  const publicKey = problem === null ? bytes : null;
+  return [
+    ...(deposit === null ? [] : inspectDeposit(publicKey, deposit, report)),
+    ...(shares === null ? [] : inspectShares(publicKey, shares, report)),
+  ];
+}
+
+function inspectDeposit(
+  publicKey: Uint8Array | null,
+  { signature: hex, ...terms }: NonNullable<Subject["deposit"]>,
+  report: Report,
+): Claim[] {
+  const { withdrawalCredentials, genesisForkVersion, amountGwei } = terms;
+  const signature = bytesOf(hex);
+  const problem = signature === null ? "it is not hex" : signatureProblem(signature);
   const reportDeposit = (): void => {
     report(
       "DepositSignatureInvalid",
-      `The deposit signature is not the validator key's for ${DEPOSIT_GWEI} gwei under the credentials ${withdrawalCredentials} and the fork version ${genesisForkVersion}.`,
+      `The deposit signature is not the validator key's for ${amountGwei} gwei under the credentials ${withdrawalCredentials} and the fork version ${genesisForkVersion}${because(problem)}.`,
     );
   };
-  if (depositSignature?.length !== SIGNATURE_BYTES) reportDeposit();
-  else if (keyIsValid) {
-    const message = depositSigningRoot({
-      pubkey: publicKey,
-      withdrawalCredentials,
-      amountGwei: DEPOSIT_GWEI,
-      genesisForkVersion,
-    });
-    claims.push({ claim: { publicKey, message, signature: depositSignature }, report: reportDeposit });
+  if (signature === null || problem !== null) {
+    reportDeposit();
+    return [];
   }
+  if (publicKey === null) return [];
+  const message = depositSigningRoot({ pubkey: publicKey, ...terms });
+  return [{ claim: { publicKey, message, signature }, report: reportDeposit }];
+}
 
-  const sharesData = bytesOf(entry.sharesData);
+function inspectShares(
+  publicKey: Uint8Array | null,
+  { sharesData: hex, operatorIds, signedFor }: NonNullable<Subject["shares"]>,
+  report: Report,
+): Claim[] {
+  const count = operatorIds.length;
+  const sharesData = bytesOf(hex);
   if (sharesData?.length !== sharesDataLength(count)) {
     const { code, message } = sharesLengthFinding(count, sharesData);
     report(code, message);
-    return claims;
+    return [];
   }
-  const shares = parseSharesData(sharesData, count);
+  const { sharePublicKeys, ownerNonceSignature } = parseSharesData(sharesData, count);
+  inspectShareKeys(publicKey, sharePublicKeys, operatorIds, report);
 
-  const badShares = operatorIds.filter((_, i) => !isPublicKey(shares.sharePublicKeys[i] ?? new Uint8Array()));
-  if (badShares.length > 0) {
-    report("SharePublicKeyInvalid", `The share public keys of operators ${badShares.join(", ")} are not points in G1.`);
-  } else if (keyIsValid) {
-    const keys = shares.sharePublicKeys.map((key, i) => ({ operatorId: operatorIds[i] ?? 0n, publicKey: key }));
-    if (!onOnePolynomial(publicKey, keys)) {
-      report(
-        "SharesNotOnPolynomial",
-        `The share public keys and the validator key are not on one polynomial of degree ${thresholdOf(count) - 1}: some operators could not sign, or fewer than ${thresholdOf(count)} could.`,
-      );
-    }
-  }
-
+  if (signedFor === null) return [];
+  const { account, nonce } = signedFor;
   if (nonce < 0n || nonce > MAX_OWNER_NONCE) {
     report(
       "OwnerNonceOutOfRange",
       `SSV nodes count owner nonces up to ${MAX_OWNER_NONCE}; ${nonce} cannot be registered.`,
     );
-  } else if (keyIsValid) {
-    const signature = shares.ownerNonceSignature;
-    const claim = { publicKey, message: ownerNonceDigest(account, nonce), signature };
-    const reportNonce = (): void => {
-      report("OwnerNonceSignatureInvalid", explainNonce(publicKey, signature, account, nonce));
-    };
-    claims.push({ claim, report: reportNonce });
+    return [];
   }
-  return claims;
+  if (publicKey === null) return [];
+  const claim = { publicKey, message: ownerNonceDigest(account, nonce), signature: ownerNonceSignature };
+  const reportNonce = (): void => {
+    report("OwnerNonceSignatureInvalid", explainNonce(publicKey, ownerNonceSignature, account, nonce));
+  };
+  return [{ claim, report: reportNonce }];
+}
+
+function inspectShareKeys(
+  publicKey: Uint8Array | null,
+  sharePublicKeys: readonly Uint8Array[],
+  operatorIds: readonly bigint[],
+  report: Report,
+): void {
+  const keys = operatorIds.map((operatorId, i) => ({ operatorId, publicKey: sharePublicKeys[i] ?? new Uint8Array() }));
+  const bad = keys.flatMap(({ operatorId, publicKey: share }) => {
+    const problem = publicKeyProblem(share);
+    return problem === null ? [] : [{ operatorId, problem }];
+  });
+  const [first] = bad;
+  if (first !== undefined) {
+    const which = bad.map(({ operatorId }) => operatorId).join(", ");
+    report(
+      "SharePublicKeyInvalid",
+      `The share public keys of operators ${which} are no points of G1; of operator ${first.operatorId}: ${first.problem}.`,
+    );
+  } else if (publicKey !== null && !onOnePolynomial(publicKey, keys)) {
+    const threshold = thresholdOf(operatorIds.length);
+    report(
+      "SharesNotOnPolynomial",
+      `The share public keys and the validator key are not on one polynomial of degree ${threshold - 1}: some operators could not sign, or fewer than ${threshold} could.`,
+    );
+  }
 }
 
 function sharesLengthFinding(count: number, sharesData: Uint8Array | null): Finding {
@@ -275,6 +356,8 @@ function sharesLengthFinding(count: number, sharesData: Uint8Array | null): Find
 }
 
 function explainNonce(publicKey: Uint8Array, signature: Uint8Array, account: string, nonce: bigint): string {
+  const problem = signatureProblem(signature);
+  if (problem !== null) return `The owner-nonce signature is no signature${because(problem)}.`;
   const lowest = nonce > NEIGHBOURING_NONCES ? nonce - NEIGHBOURING_NONCES : 0n;
   const highest = nonce + NEIGHBOURING_NONCES < MAX_OWNER_NONCE ? nonce + NEIGHBOURING_NONCES : MAX_OWNER_NONCE;
   for (let other = lowest; other <= highest; other++) {
@@ -284,6 +367,8 @@ function explainNonce(publicKey: Uint8Array, signature: Uint8Array, account: str
   }
   return `The owner-nonce signature is for another nonce or account: it is for none of the nonces ${lowest} to ${highest} of ${account}, and nonce ${nonce} is due.`;
 }
+
+const because = (problem: string | null): string => (problem === null ? "" : `: ${problem}`);
 
 function bytesOf(hex: string): Uint8Array | null {
   return isHexString(hex, true) ? getBytes(hex) : null;

@@ -1,7 +1,13 @@
 import { PublicKey, SecretKey } from "@chainsafe/blst";
 import { expect } from "chai";
 import fc from "fast-check";
-import { isPublicKey, verifyBls, verifyBlsBatch } from "../../../oracle/keys/bls.js";
+import {
+  isPublicKey,
+  publicKeyProblem,
+  signatureProblem,
+  verifyBls,
+  verifyBlsBatch,
+} from "../../../oracle/keys/bls.js";
 
 const claims = Array.from({ length: 9 }, (_, i) => {
   const key = SecretKey.fromKeygen(new Uint8Array(32).fill(i + 1));
@@ -41,6 +47,30 @@ describe("keys/bls", () => {
     outside[47] = 4;
     expect(() => PublicKey.fromBytes(outside)).to.not.throw();
     expect(isPublicKey(outside)).to.be.false;
+  });
+
+  it("says why bytes are no point", () => {
+    const { publicKey, signature } = claims[0]!;
+    const point = (length: number, head: number, tail: number) =>
+      Uint8Array.from({ length }, (_, i) => (i === 0 ? head : i === length - 1 ? tail : 0));
+    const fieldOrder =
+      "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab";
+    const aboveField = Uint8Array.from(Buffer.from(fieldOrder, "hex"));
+    aboveField[0]! |= 0x80;
+    for (const [problem, length, read] of [
+      [publicKeyProblem, 48, publicKey],
+      [signatureProblem, 96, signature],
+    ] as const) {
+      expect(problem(read)).to.equal(null);
+      expect(problem(read.slice(1))).to.equal(`it has ${length - 1} bytes, not ${length}`);
+      expect(problem(point(length, 0xc0, 0))).to.equal("it is the point at infinity");
+      expect(problem(point(length, 0xc0, 1))).to.include("encoding");
+      expect(problem(point(length, 0xe0, 0))).to.include("encoding");
+      expect(problem(point(length, 0, 0))).to.include("encoding");
+      expect(problem(point(length, 0x80, 1))).to.equal("it is not on the curve");
+      expect(problem(point(length, 0x80, 4))).to.equal("it is not in the subgroup");
+    }
+    expect(publicKeyProblem(aboveField)).to.include("encoding");
   });
 
   it("finds exactly the wrong ones of a batch", () => {

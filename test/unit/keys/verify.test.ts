@@ -10,7 +10,13 @@ import { buildSharesData, parseSharesData } from "../../../oracle/keys/keyshares
 import { readKeyShares } from "../../../oracle/keys/keysharesJson.js";
 import { readDepositData } from "../../../oracle/keys/depositData.js";
 import { type Entry, prepareValidators } from "../../../oracle/keys/prepare.js";
-import { rememberingVerifier, verifyBatch, verifyDkgProofs, verifyEntry } from "../../../oracle/keys/verify.js";
+import {
+  rememberingVerifier,
+  verifyBatch,
+  verifyDkgProofs,
+  verifyEntry,
+  verifySubjects,
+} from "../../../oracle/keys/verify.js";
 import { dkgFixtures, testOperators } from "./support.js";
 
 const account = "0x81592c3DE184A3E2c0DCB5a261BC107Bfa91f494";
@@ -114,6 +120,45 @@ describe("keys/verify", () => {
     const changed = withShares((shares) => (shares.sharePublicKeys[2] = new Uint8Array(48)));
     expect(codes(changed)).to.deep.equal(["SharePublicKeyInvalid"]);
     expect(message(changed)).to.include(`operators ${operators[2]!.id} are`);
+  });
+
+  it("says what is wrong with a point", () => {
+    const point = (length: number, head: number, tail: number) =>
+      Uint8Array.from({ length }, (_, i) => (i === 0 ? head : i === length - 1 ? tail : 0));
+    for (const [head, tail, why] of [
+      [0xc0, 0, "infinity"],
+      [0xc0, 1, "encoding"],
+      [0x80, 1, "not on the curve"],
+      [0x80, 4, "not in the subgroup"],
+    ] as const) {
+      const signature = point(96, head, tail);
+      expect(message({ publicKey: hexlify(point(48, head, tail)) })).to.include(why);
+      expect(message({ depositSignature: hexlify(signature) })).to.include(why);
+      expect(message(withShares((shares) => (shares.ownerNonceSignature = signature)))).to.include(why);
+      const share = withShares((shares) => (shares.sharePublicKeys[1] = point(48, head, tail)));
+      expect(message(share)).to.include(why).and.include(`operator ${operators[1]!.id}:`);
+    }
+  });
+
+  it("judges only what is there, for the amount that is asked for", () => {
+    const deposit = { ...context, signature: entry.depositSignature, amountGwei: 32_000_000_000n };
+    const shares = { sharesData: entry.sharesData, operatorIds: context.operatorIds, signedFor: null };
+    const found = verifySubjects([
+      { publicKey: entry.publicKey, deposit, shares: null },
+      { publicKey: entry.publicKey, deposit: { ...deposit, amountGwei: 1_000_000_000n }, shares: null },
+      { publicKey: entry.publicKey, deposit: null, shares },
+      { publicKey: entry.publicKey, deposit: null, shares: { ...shares, signedFor: { account, nonce: 11n } } },
+      { publicKey: other.publicKey, deposit: null, shares },
+      { publicKey: entry.publicKey, deposit: null, shares: null },
+    ]);
+    expect(found.map((findings) => findings.map(({ code }) => code))).to.deep.equal([
+      [],
+      ["DepositSignatureInvalid"],
+      [],
+      ["OwnerNonceSignatureInvalid"],
+      ["SharesNotOnPolynomial"],
+      [],
+    ]);
   });
 
   it("finds shares that do not make the key", () => {
