@@ -223,6 +223,32 @@ export async function getLogs(
   return rawLogs.parse(await provider.send("eth_getLogs", [{ ...filter, ...range }]));
 }
 
+/** Blocks asked for at once at first; halved when a node finds it too many. Few events match, so it may be many. */
+const WIDE_RANGE = 500_000;
+
+/** Logs of many blocks, of a filter that few match. */
+export async function getLogsInRanges(
+  provider: FailoverProvider,
+  filter: Parameters<typeof getLogs>[1],
+  fromBlock: number,
+  toBlock: number,
+): Promise<RawLog[]> {
+  const logs: RawLog[] = [];
+  let range = WIDE_RANGE;
+  for (let from = fromBlock; from <= toBlock;) {
+    const to = Math.min(from + range - 1, toBlock);
+    try {
+      logs.push(...(await getLogs(provider, filter, from, to)));
+      from = to + 1;
+    } catch (error) {
+      // nodes limit how many blocks they search at once, each in its own words
+      if (from === to || error instanceof ServiceError) throw error;
+      range = Math.max(1, Math.floor((to - from + 1) / 2));
+    }
+  }
+  return logs;
+}
+
 const segment = z.object({ to: z.int(), hash: z.string(), events: z.array(z.custom<PoolEvent>(isEvent)) });
 
 function isEvent(value: unknown): boolean {

@@ -1,3 +1,4 @@
+import { hexlify, toUtf8Bytes, toUtf8String } from "ethers";
 import { z } from "zod";
 import { PUBLIC_KEY_BYTES } from "./bls.js";
 import { bareHex, parseJson, readJson } from "./files.js";
@@ -22,4 +23,18 @@ const OneValidator = z.array(DkgProofJson).min(1);
 export async function readDkgProofs(path: string): Promise<DkgProof[][]> {
   const raw = await readJson(path, z.array(z.unknown()).min(1));
   return Array.isArray(raw[0]) ? parseJson(path, raw, z.array(OneValidator)) : [parseJson(path, raw, OneValidator)];
+}
+
+/** `dkgProofs` of a publication: the JSON of a ceremony's `proofs.json`, for each validator one of each operator, in order. */
+export function encodeDkgProofs(proofs: readonly (readonly DkgProof[])[]): string {
+  return hexlify(toUtf8Bytes(JSON.stringify(proofs)));
+}
+
+/** Null for anything else: published bytes can be anything, and whatever is wrong with them, they prove nothing. */
+export function decodeDkgProofs(bytes: string): DkgProof[][] | null {
+  try {
+    return z.array(z.array(DkgProofJson)).parse(JSON.parse(toUtf8String(bytes)));
+  } catch {
+    return null;
+  }
 }

@@ -2,9 +2,8 @@ import { createHash } from "node:crypto";
 import { toBeHex } from "ethers";
 import { z } from "zod";
 import { decodeSSVEvent } from "../execution/events.js";
-import { getLogs } from "../execution/eventStore.js";
+import { getLogsInRanges } from "../execution/eventStore.js";
 import type { FailoverProvider } from "../execution/provider.js";
-import { ServiceError } from "../ops/errors.js";
 import { operatorsOf } from "../ssv/operators.js";
 import { ISSVNetwork__factory } from "../../types/ethers-contracts/index.js";
 import { KeysError } from "./errors.js";
@@ -15,8 +14,6 @@ import type { ClusterOperator } from "./keysharesJson.js";
 export type OperatorKey = ClusterOperator;
 
 const MAX_FILE_BYTES = 2 ** 20;
-/** Blocks asked for at once at first; halved when a node finds it too many. Few events match, so it may be many. */
-const FIRST_RANGE = 500_000;
 const MAX_ID = 2n ** 64n - 1n;
 
 const id = z
@@ -82,19 +79,7 @@ export async function operatorKeysAt(
     names.map((name) => contract.getEvent(name).topicHash),
     operatorIds.map((operatorId) => toBeHex(operatorId, 32)),
   ];
-  const logs: Awaited<ReturnType<typeof getLogs>> = [];
-  let range = FIRST_RANGE;
-  for (let from = fromBlock; from <= toBlock;) {
-    const to = Math.min(from + range - 1, toBlock);
-    try {
-      logs.push(...(await getLogs(provider, { address: ssvNetwork, topics }, from, to)));
-      from = to + 1;
-    } catch (error) {
-      // nodes limit how many blocks they search at once, each in its own words
-      if (from === to || error instanceof ServiceError) throw error;
-      range = Math.max(1, Math.floor((to - from + 1) / 2));
-    }
-  }
+  const logs = await getLogsInRanges(provider, { address: ssvNetwork, topics }, fromBlock, toBlock);
   const known = operatorsOf(logs.flatMap((log) => decodeSSVEvent(log) ?? []));
   return distinct(
     operatorIds.map((operatorId) => {

@@ -1,6 +1,5 @@
-import { z } from "zod";
 import type { VerifiedState } from "../beacon/readVerified.js";
-import { DkgProofJson, type DkgProof } from "../keys/dkgProofs.js";
+import { decodeDkgProofs } from "../keys/dkgProofs.js";
 import { KeysError } from "../keys/errors.js";
 import { decodeOperatorKey, MAX_OWNER_NONCE, sharesDataLength, verifyOwnerNonceSignature } from "../keys/keyshares.js";
 import { verifyBatch, verifyDkgProofs, type VerifyBatch } from "../keys/verify.js";
@@ -12,7 +11,7 @@ import type { BatchView, ClusterView, QueueEntry } from "../execution/registryVi
 import { comparePositions } from "../ssv/cluster.js";
 import type { Operator } from "../ssv/operators.js";
 import type { Registration } from "../ssv/registrations.js";
-import { getBytes, toUtf8String } from "ethers";
+import { getBytes } from "ethers";
 
 /** SSV's nodes count an owner's nonces in 16 bits, and start again: an owner with more validators than that is judged all the same. */
 const NODE_NONCES = MAX_OWNER_NONCE + 1n;
@@ -204,16 +203,13 @@ export function judgeEarlierDeposits(
     );
 }
 
-const proofsOfBatch = z.array(z.array(DkgProofJson));
-
-/** Published proofs are the JSON of ssv-dkg's proofs.json: for each validator one of each operator, in order. */
 function judgeDkgProofs(
   batch: BatchView,
   operatorIds: readonly bigint[],
   operators: ReadonlyMap<bigint, Operator>,
   owner: string,
 ): Refusal[] {
-  const proofs = readProofs(batch.dkgProofs);
+  const proofs = decodeDkgProofs(batch.dkgProofs);
   if (proofs?.length !== batch.entries.length) {
     return [
       {
@@ -233,12 +229,4 @@ function judgeDkgProofs(
       publicKey: entry.publicKey,
     })),
   );
-}
-
-function readProofs(bytes: string): DkgProof[][] | null {
-  try {
-    return proofsOfBatch.parse(JSON.parse(toUtf8String(bytes)));
-  } catch {
-    return null; // published bytes can be anything: whatever is wrong with them, they prove nothing
-  }
 }

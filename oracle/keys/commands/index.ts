@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { drillCommand } from "./drill.js";
 import { generateCommand } from "./generate.js";
 import { splitCommand } from "./split.js";
 
@@ -7,5 +8,6 @@ export function keysCommand(): Command {
   return new Command("keys")
     .description("the key ceremony: validator keys and their KeyShares")
     .addCommand(generateCommand())
-    .addCommand(splitCommand());
+    .addCommand(splitCommand())
+    .addCommand(drillCommand());
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { readDkgProofs } from "../../../oracle/keys/dkgProofs.js";
+import { decodeDkgProofs, encodeDkgProofs, readDkgProofs } from "../../../oracle/keys/dkgProofs.js";
 
 const proof = {
   proof: {
@@ -30,6 +30,13 @@ describe("keys/dkgProofs", () => {
     expect(await readDkgProofs(path)).to.deep.equal([[proof, proof]]);
     writeFileSync(path, JSON.stringify([[proof], [proof]]));
     expect(await readDkgProofs(path)).to.deep.equal([[proof], [proof]]);
+  });
+
+  it("publishes them as octets and reads those", () => {
+    expect(decodeDkgProofs(encodeDkgProofs([[proof], [proof, proof]]))).to.deep.equal([[proof], [proof, proof]]);
+    for (const octets of ["0x", "0xff", encodeDkgProofs([[{ ...proof, signature: "05" }]])]) {
+      expect(decodeDkgProofs(octets)).to.equal(null);
+    }
   });
 
   for (const [what, json, named] of [
