@@ -34,6 +34,7 @@ export class FailoverProvider extends JsonRpcApiProvider {
   readonly #chainId: bigint;
   readonly #logger: ServiceLogger;
   #current = 0;
+  #alone: readonly FailoverProvider[] | null = null;
   readonly #checked = new Set<string>();
 
   constructor(urls: readonly string[], chainId: number, logger: ServiceLogger) {
@@ -44,6 +45,25 @@ export class FailoverProvider extends JsonRpcApiProvider {
     this.#chainId = BigInt(chainId);
     this.#logger = logger;
     this._start();
+  }
+
+  /** Addresses, without what only their owner may know. */
+  get name(): string {
+    return this.#urls.map(publicUrl).join(", ");
+  }
+
+  /** Each node by itself, in the order of the configuration: for what one node may give and another not. */
+  get alone(): readonly FailoverProvider[] {
+    this.#alone ??=
+      this.#urls.length === 1
+        ? [this]
+        : this.#urls.map((url) => new FailoverProvider([url], Number(this.#chainId), this.#logger));
+    return this.#alone;
+  }
+
+  override destroy(): void {
+    for (const node of this.#alone ?? []) if (node !== this) node.destroy();
+    super.destroy();
   }
 
   override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<(JsonRpcResult | JsonRpcError)[]> {

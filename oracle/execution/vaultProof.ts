@@ -19,6 +19,7 @@ const STORAGE =
 const LEDGER = toBeHex(STORAGE + 4n, 32);
 const SWEPT_BITS = 96;
 
+const header = z.object({ stateRoot: z.string() });
 const accountProof = z.object({ accountProof: nodes, storageProof: z.array(z.object({ proof: nodes })) });
 
 /** Asks for the proof while nodes still have the block's state. */
@@ -31,6 +32,11 @@ export async function readVaultProof(
     accountProof.parse(await provider.send("eth_getProof", [address, slots, atBlock(blockHash)]));
   const [vault, pool] = await Promise.all([ask(withdrawalVault, []), ask(poolManager, [LEDGER])]);
   return { vault: vault.accountProof, pool: pool.accountProof, ledger: pool.storageProof[0]?.proof ?? [] };
+}
+
+/** State root that a node gives for a block: enough to tell whether its own proof holds, not whether it is true. */
+export async function readStateRoot(provider: FailoverProvider, blockHash: string): Promise<string> {
+  return header.parse(await provider.send("eth_getBlockByHash", [blockHash, false])).stateRoot;
 }
 
 /** What had ever come to the vault, as a state root has it: its balance and all that was swept. Null for a proof that proves nothing. */

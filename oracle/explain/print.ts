@@ -38,7 +38,7 @@ function printReference({ head, frame, firstSlot, isFinal, reference, report }: 
 
 const WITHDRAWN_FROM = {
   proof: "proven against the state root in the beacon state",
-  node: "by an execution node's word: it gave no proof",
+  node: "NOT PROVEN, an execution node's word: a member without a record abstains",
   contradicted: "BUT ITS OWN PROOF SAYS OTHERWISE: a member abstains",
 };
 

@@ -51,20 +51,12 @@ async function readAt(
     view,
     contracts,
     beacon,
-    withdrawnWei: async ({ hash, stateRoot }) => {
-      const record =
-        recordedWithdrawn(dataDir, hash) ??
-        (await whileKept(
-          () => readWithdrawn(provider, contracts, hash),
-          new ExplainError(
-            "FrameForgotten",
-            `The vault's balance at block ${hash} is not recorded in dataDir, and no execution node has that state any more.`,
-            { hash },
-          ),
-        ));
-      const proven = await isProven(record, stateRoot, contracts.addresses);
+    withdrawnWei: async (block) => {
+      const answer = recordedWithdrawn(dataDir, block.hash) ?? (await readWithdrawn(provider, contracts, block));
+      if (answer === null) throw vaultForgotten(block.hash);
+      const proven = await isProven(answer, block.stateRoot, contracts.addresses);
       withdrawnFrom = proven === null ? "node" : proven ? "proof" : "contradicted";
-      return record.withdrawnWei;
+      return answer.withdrawnWei;
     },
   });
   const frame = frameAt(frames, timeOfSlot(frames, refSlot));
@@ -144,11 +136,12 @@ function noRoot(frames: FrameConfig, head: Head, refSlot: number): Error {
   );
 }
 
-/** A node that has forgotten the state answers an error, and each its own. */
-async function whileKept<T>(read: () => Promise<T>, otherwise: Error): Promise<T> {
-  return read().catch((error: unknown) => {
-    throw error instanceof ServiceError ? error : otherwise;
-  });
+function vaultForgotten(hash: string): ExplainError {
+  return new ExplainError(
+    "FrameForgotten",
+    `The vault's balance at block ${hash} is not recorded in dataDir, and no execution node has that state any more.`,
+    { hash },
+  );
 }
 
 async function readAccepted(

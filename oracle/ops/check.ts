@@ -2,9 +2,10 @@ import axios from "axios";
 import { formatEther, type Signer } from "ethers";
 import { openKey, type Config, type Role } from "../config.js";
 import { connectPool, type PoolContracts } from "../execution/contracts.js";
-import { chainIdOf, FailoverProvider } from "../execution/provider.js";
+import { chainIdOf, FailoverProvider, readHead } from "../execution/provider.js";
 import { REPORT_VERSION } from "../report/report.js";
 import { BeaconNodes } from "../roles/beaconNodes.js";
+import { readWithdrawn } from "../roles/reference.js";
 import { digestOf, domainSeparator, type Report } from "../signatures/messages.js";
 import { ssvCodeOf, unknownCode } from "../ssv/code.js";
 import { prepareDataDir } from "./dataDir.js";
@@ -40,7 +41,7 @@ export async function runChecks(
     return config.dataDir;
   });
   for (const url of config.executionUrls) {
-    await check(`execution node ${publicUrl(url)}`, async () => {
+    await check(nodeCheck(publicUrl(url)), async () => {
       const chainId = await chainIdOf(url);
       return expectEqual("chain id", chainId, BigInt(config.chainId), "remove it from executionUrls or mend chainId");
     });
@@ -55,6 +56,10 @@ export async function runChecks(
     });
     for (const contracts of connected) {
       await checkContracts(config, contracts, check);
+      const answering = provider.alone.filter(({ name }) =>
+        results.some((one) => one.ok && one.name === nodeCheck(name)),
+      );
+      if (config.roles.includes("oracle")) await checkProofs(contracts, answering, check);
       await checkBeacon(config, contracts, logger, check);
       for (const role of config.roles) {
         await check(`key of the ${role}`, () => checkKey(role, config, contracts, provider, environment));
@@ -76,6 +81,8 @@ export async function runChecks(
   }
   return results;
 }
+
+const nodeCheck = (name: string): string => `execution node ${name}`;
 
 type Check = (name: string, test: () => Promise<string> | string) => Promise<void>;
 
@@ -120,6 +127,20 @@ async function checkContracts(config: Config, contracts: PoolContracts, check: C
     if (unknown === null) return version;
     throw new Error(unknown);
   });
+}
+
+/** An oracle signs only what has come to the vault by a proof. */
+async function checkProofs(contracts: PoolContracts, nodes: readonly FailoverProvider[], check: Check): Promise<void> {
+  for (const node of nodes) {
+    await check(`proofs of execution node ${node.name}`, async () => {
+      const head = await readHead(node, "latest");
+      const answer = head === null ? null : await readWithdrawn(node, contracts, head);
+      if (answer?.proof != null) return "eth_getProof answers";
+      throw new Error(
+        "It serves no eth_getProof at its head: an oracle with no other node abstains from every report.",
+      );
+    });
+  }
 }
 
 /** Exits are asked for and reported through one contract that knows the same pool. */

@@ -27,6 +27,7 @@ import {
   mayBecomeReference,
   readWithdrawn,
   referenceBlock,
+  type Withdrawn,
   type WithdrawnRecord,
   type WithdrawnRecords,
 } from "./reference.js";
@@ -116,12 +117,16 @@ export function disagreeing(
 
 const NO_ROOT = `0x${"00".repeat(32)}`;
 
+type ReferenceExecutionBlock = VerifiedState["executionBlock"];
+
 /** One oracle member: at each head it signs the report that is due, once its figures are final, and sends it until it is accepted. */
 export class OracleRole {
   readonly #parts: OracleParts;
   /** block of the last reference slot asked for */
   #referenceNumber: number | undefined;
   #signed: { refSlot: number; message: SignedReport } | null = null;
+  /** the frame for which no proof of the vault was found, and the block that it is wanted for */
+  #abstained: { refSlot: number; block: ReferenceExecutionBlock } | null = null;
   /** reference slot of the report that was sent once more after one was accepted */
   #sentAfter: number | null = null;
   readonly #toldDifferences = new Set<string>();
@@ -168,6 +173,7 @@ export class OracleRole {
     if (decision.action === "wait") logger.debug({ refSlot, reason: decision.reason }, "the report cannot be made yet");
     if (decision.action !== "sign") return;
     if (this.#signed?.refSlot !== decision.refSlot) {
+      if (this.#abstained?.refSlot === refSlot && !(await this.#findProof(this.#abstained.block)).record) return;
       const view = await chain.view(head);
       const message = await this.#sign(view, decision.refSlot, decision.beaconBlockRoot);
       this.#signed = { refSlot: decision.refSlot, message };
@@ -224,18 +230,14 @@ export class OracleRole {
   }
 
   async #compute(view: ChainView, refSlot: number, root: string): Promise<{ report: Report; tableSha256: string }> {
-    const { chain, beacon, records, metrics, logger } = this.#parts;
+    const { chain, beacon, metrics, logger } = this.#parts;
     const { report, table, warnings } = await readReport({
       refSlot,
       root,
       view,
       contracts: chain.contracts,
       beacon,
-      withdrawnWei: async (block) => {
-        const record = records.get(block.hash) ?? (await this.#readLate(block.hash));
-        await this.#requireProven(record, block);
-        return record.withdrawnWei;
-      },
+      withdrawnWei: (block) => this.#provenWithdrawnWei(refSlot, block),
     });
     for (const { code, id, message } of warnings) {
       const level = code === "EXITED_WITH_BALANCE" ? "warn" : "alert";
@@ -245,52 +247,65 @@ export class OracleRole {
     return { report: messageOf(report), tableSha256: tableHash(table) };
   }
 
-  async #record(hash: string): Promise<WithdrawnRecord> {
+  /** Writes down what a node says and proves of a block that is, or may become, the reference block. */
+  async #record(hash: string): Promise<void> {
     const { chain, records } = this.#parts;
-    const known = records.get(hash);
-    if (known !== undefined) return known;
-    const record = await readWithdrawn(chain.provider, chain.contracts, hash);
-    records.put(hash, record);
-    return record;
+    if (records.get(hash) !== undefined) return;
+    const answer = await readWithdrawn(chain.provider, chain.contracts, { hash });
+    if (answer !== null && answer.proof !== null) records.put(hash, { ...answer, proof: answer.proof });
   }
 
-  async #requireProven(record: WithdrawnRecord, { hash, stateRoot }: VerifiedState["executionBlock"]): Promise<void> {
-    const { chain, logger } = this.#parts;
-    const proven = await isProven(record, stateRoot, chain.contracts.addresses);
-    if (proven === true) return;
-    if (proven === null) {
-      logger.warn(
-        { hash },
-        "no execution node proved what came to the vault by the reference block: its word is taken",
-      );
-      return;
+  async #provenWithdrawnWei(refSlot: number, block: ReferenceExecutionBlock): Promise<bigint> {
+    const { record, contradicted } = await this.#findProof(block);
+    if (record !== null) return record.withdrawnWei;
+    this.#abstained = { refSlot, block };
+    this.#countAbstention(contradicted === null ? "NoRecord" : "VaultNotProven");
+    throw contradicted === null ? notRecorded(refSlot, block) : notProven(refSlot, block, contradicted);
+  }
+
+  /** What is proven by the state root of the verified state: as written down, or as any node still proves it. */
+  async #findProof(
+    block: ReferenceExecutionBlock,
+  ): Promise<{ record: WithdrawnRecord | null; contradicted: Withdrawn | null }> {
+    const { chain, records } = this.#parts;
+    const { addresses } = chain.contracts;
+    const known = records.get(block.hash);
+    if (known !== undefined && (await isProven(known, block.stateRoot, addresses)) === true) {
+      return { record: known, contradicted: null };
     }
-    this.#countAbstention("VaultNotProven");
-    throw new ServiceError(
-      "VaultNotProven",
-      `What an execution node said has come to the vault by the reference block ${hash} is not what the state root ${stateRoot} in the verified ` +
-        "beacon state has. This member abstains from this frame: replace that node.",
-      { hash, stateRoot, withdrawnWei: record.withdrawnWei },
-    );
+    const late = await readWithdrawn(chain.provider, chain.contracts, block);
+    const proof = late?.proof ?? null;
+    if (late === null || proof === null) return { record: null, contradicted: known ?? null };
+    if ((await isProven(late, block.stateRoot, addresses)) !== true) return { record: null, contradicted: late };
+    const record = { ...late, proof };
+    records.put(block.hash, record);
+    return { record, contradicted: null };
   }
 
   #countAbstention(reason: AbstainReason): void {
     this.#parts.metrics.reportAbstentions.inc({ reason });
   }
+}
 
-  /** The reference block was reorganised after its figure was written down: the node may still have the state of the final one. */
-  async #readLate(hash: string): Promise<WithdrawnRecord> {
-    try {
-      return await this.#record(hash);
-    } catch (cause) {
-      this.#countAbstention("NoRecord");
-      throw new ServiceError(
-        "RecordMissing",
-        `The vault's balance at the reference block ${hash} was not recorded and no execution node has its state any more. This member ` +
-          "abstains from this frame; the next one needs nothing.",
-        { hash },
-        cause,
-      );
-    }
-  }
+function notRecorded(refSlot: number, { hash }: ReferenceExecutionBlock): ServiceError {
+  return new ServiceError(
+    "RecordMissing",
+    `This member abstains from the frame that ended at slot ${refSlot}: it wrote down no proof of what had come to the vault by the reference ` +
+      `block ${hash} (it did not run then, or its execution nodes gave none), and none of them proves it now. The next frame needs nothing; if ` +
+      "this comes in every frame, use an execution node that serves eth_getProof.",
+    { refSlot, hash },
+  );
+}
+
+function notProven(
+  refSlot: number,
+  { hash, stateRoot }: ReferenceExecutionBlock,
+  { withdrawnWei }: Withdrawn,
+): ServiceError {
+  return new ServiceError(
+    "VaultNotProven",
+    `This member abstains from the frame that ended at slot ${refSlot}: what an execution node said has come to the vault by the reference block ` +
+      `${hash} is not what the state root ${stateRoot} in the verified beacon state has. Replace that node.`,
+    { refSlot, hash, stateRoot, withdrawnWei },
+  );
 }

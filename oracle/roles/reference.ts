@@ -4,14 +4,20 @@ import { z } from "zod";
 import { slotAt, timeOfSlot, type FrameConfig, type Head } from "../clock.js";
 import type { PoolContracts } from "../execution/contracts.js";
 import { readHead, type FailoverProvider } from "../execution/provider.js";
-import { provenWithdrawnWei, readVaultProof, vaultProofSchema, type VaultProof } from "../execution/vaultProof.js";
+import {
+  provenWithdrawnWei,
+  readStateRoot,
+  readVaultProof,
+  vaultProofSchema,
+  type VaultProof,
+} from "../execution/vaultProof.js";
 import { ServiceError } from "../ops/errors.js";
 
 const FILE = "withdrawn.jsonl";
 const line = z.object({
   blockHash: z.string(),
   withdrawnWei: z.string().regex(/^\d+$/).transform(BigInt),
-  proof: vaultProofSchema.nullable(),
+  proof: vaultProofSchema,
 });
 /** Frames go by, and a proof is large: more records than this are cut to half of it. */
 const MOST_RECORDS = 64;
@@ -19,9 +25,14 @@ const MOST_RECORDS = 64;
 const RECORDED_SLOTS = 4;
 
 /** What had ever come to the vault by a block, as an execution node says, with its proof if the node gave one. */
-export interface WithdrawnRecord {
+export interface Withdrawn {
   readonly withdrawnWei: bigint;
   readonly proof: VaultProof | null;
+}
+
+/** What is worth writing down: a word without a proof is worth nothing later. */
+export interface WithdrawnRecord extends Withdrawn {
+  readonly proof: VaultProof;
 }
 
 /**
@@ -98,17 +109,45 @@ export function mayBecomeReference(frames: FrameConfig, head: Head): boolean {
   return slotAt(frames, head.timestamp) % slotsPerFrame >= slotsPerFrame - RECORDED_SLOTS;
 }
 
+/**
+ * Asks one execution node after the other until what one says is what it proves. If none does, the best there is: a word that its
+ * own proof contradicts, or one without a proof; null if no node has the block's state any more.
+ *
+ * @param stateRoot the block's, if it is known for certain; else each node is asked for it
+ */
 export async function readWithdrawn(
   provider: FailoverProvider,
+  contracts: PoolContracts,
+  block: { readonly hash: string; readonly stateRoot?: string },
+): Promise<Withdrawn | null> {
+  const answers: Withdrawn[] = [];
+  let unreachable: ServiceError | null = null;
+  for (const node of provider.alone) {
+    try {
+      const answer = await readFrom(node, contracts, block.hash);
+      const stateRoot = block.stateRoot ?? (await readStateRoot(node, block.hash));
+      if ((await isProven(answer, stateRoot, contracts.addresses)) === true) return answer;
+      answers.push(answer);
+    } catch (error) {
+      // a node answers an error for a state that it does not keep, and each its own
+      if (error instanceof ServiceError) unreachable = error;
+    }
+  }
+  if (answers.length === 0 && unreachable !== null) throw unreachable;
+  return answers.find(({ proof }) => proof !== null) ?? answers[0] ?? null;
+}
+
+async function readFrom(
+  node: FailoverProvider,
   { poolManager, addresses }: PoolContracts,
-  blockHash: string,
-): Promise<WithdrawnRecord> {
+  hash: string,
+): Promise<Withdrawn> {
   const [balance, { swept }, proof] = await Promise.all([
-    provider.getBalance(addresses.withdrawalVault, blockHash),
-    poolManager.totals({ blockTag: blockHash }),
-    readVaultProof(provider, addresses, blockHash).catch((error: unknown) => {
+    node.getBalance(addresses.withdrawalVault, hash),
+    poolManager.connect(node).totals({ blockTag: hash }),
+    readVaultProof(node, addresses, hash).catch((error: unknown) => {
       if (error instanceof ServiceError) throw error;
-      return null; // the node proves newer states only, or none; each says so in its own way
+      return null; // it proves newer states only, or none
     }),
   ]);
   return { withdrawnWei: balance + swept, proof };
@@ -116,7 +155,7 @@ export async function readWithdrawn(
 
 /** Whether a record is what a state root has; null while it has no proof. */
 export async function isProven(
-  { withdrawnWei, proof }: WithdrawnRecord,
+  { withdrawnWei, proof }: Withdrawn,
   stateRoot: string,
   addresses: PoolContracts["addresses"],
 ): Promise<boolean | null> {

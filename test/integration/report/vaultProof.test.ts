@@ -1,12 +1,13 @@
+import path from "node:path";
 import { expect } from "chai";
-import fastify, { type FastifyInstance } from "fastify";
-import { hexlify, toQuantity } from "ethers";
+import { hexlify } from "ethers";
 import { parseConfig } from "../../../oracle/config.js";
 import { connectPool, type PoolContracts } from "../../../oracle/execution/contracts.js";
 import { FailoverProvider } from "../../../oracle/execution/provider.js";
 import { provenWithdrawnWei, readVaultProof, type VaultProof } from "../../../oracle/execution/vaultProof.js";
 import { createLogger } from "../../../oracle/ops/logging.js";
 import { readWithdrawn } from "../../../oracle/roles/reference.js";
+import { SLOTS_PER_FRAME } from "../../../devnet/pool.js";
 import {
   activate,
   eth,
@@ -17,23 +18,14 @@ import {
   recordingLogger,
   type Story,
 } from "../stories/story.js";
+import { overstating, startExecutionNode, withoutProofs } from "../stories/executionNode.js";
 
 const SIGNED = "pooleth_reports_signed_total";
 const ABSTENTIONS = "pooleth_report_abstentions_total";
 
-/** Passes everything on, but says of one account that it has a wei more. */
-async function startLyingExecutionNode(honestUrl: string, account: string): Promise<FastifyInstance> {
-  const app = fastify({ forceCloseConnections: true });
-  app.post("/", async (request) => {
-    const body = JSON.stringify(request.body);
-    const headers = { "content-type": "application/json" };
-    const answer = (await (await fetch(honestUrl, { method: "POST", headers, body })).json()) as { result: string };
-    const { method, params } = request.body as { method: string; params: unknown[] };
-    const lies = method === "eth_getBalance" && String(params[0]).toLowerCase() === account.toLowerCase();
-    return lies ? { ...answer, result: toQuantity(BigInt(answer.result) + 1n) } : answer;
-  });
-  await app.listen({ host: "127.0.0.1", port: 0 });
-  return app;
+interface Failure {
+  readonly code: string;
+  readonly message: string;
 }
 
 describe("what has come to the vault", () => {
@@ -73,7 +65,7 @@ describe("what has come to the vault", () => {
     const { swept } = await poolManager.totals();
     expect(swept > 0n, "something was swept").to.equal(true);
     const { hash, stateRoot } = payload();
-    const { withdrawnWei, proof } = await readWithdrawn(provider, contracts, hash);
+    const { withdrawnWei, proof } = (await readWithdrawn(provider, contracts, { hash }))!;
     expect(withdrawnWei).to.equal((await devnet.provider.getBalance(addresses.withdrawalVault)) + swept);
     expect(await provenWithdrawnWei(stateRoot, addresses, proof!)).to.equal(withdrawnWei);
   });
@@ -105,24 +97,66 @@ describe("what has come to the vault", () => {
     expect(await provenWithdrawnWei(stateRoot, addresses, empty)).to.equal(null);
   });
 
-  it("is not signed when an execution node lies about it: that member abstains and says why, the others report", async () => {
-    const { pool } = story;
-    const { addresses } = contracts;
-    const liar = await startLyingExecutionNode(pool.devnet.rpcUrl, addresses.withdrawalVault);
+  /** The third member, over these execution nodes, with data of its own. */
+  async function startThird(name: string, executionUrls: string[]): Promise<{ url: string; failures: Failure[] }> {
     const { logger, records } = recordingLogger();
-    const deceived = await pool.start("oracle", 2, {
+    const { service } = await story.pool.start("oracle", 2, {
       logger,
-      config: (config) => ({ ...config, executionUrls: [liar.listeningOrigin] }),
+      config: (config) => ({ ...config, executionUrls, dataDir: path.join(config.dataDir, name) }),
     });
+    return {
+      url: service.url,
+      get failures() {
+        return records.filter(({ msg }) => msg.startsWith("the round failed")).map(({ error }) => error as Failure);
+      },
+    };
+  }
+
+  it("is signed only if an execution node proves it: a member abstains, and says why, if its nodes give no proof or lie", async () => {
+    const { pool } = story;
+    const { rpcUrl } = pool.devnet;
+    const liar = await startExecutionNode(rpcUrl, overstating(contracts.addresses.withdrawalVault));
+    const proofless = await startExecutionNode(rpcUrl, withoutProofs);
+    const [lied, untold] = [liar.listeningOrigin, proofless.listeningOrigin];
+    const deceived = await startThird("deceived", [lied]);
+    const unproven = await startThird("unproven", [untold]);
+    const honest = [await startThird("after a lie", [lied, rpcUrl]), await startThird("after none", [untold, rpcUrl])];
     await nextReport(story);
-    expect(await metric(deceived.service.url, SIGNED)).to.equal(0);
-    expect(await metric(deceived.service.url, ABSTENTIONS, { reason: "VaultNotProven" })).to.be.greaterThan(0);
-    const [failure] = records.filter(({ msg }) => msg.startsWith("the round failed"));
-    expect(failure?.["error"]).to.deep.include({ code: "VaultNotProven" });
-    await deceived.stop();
-    await liar.close();
-    const honest = pool.services.filter(({ role }) => role === "oracle");
-    for (const { service } of honest) expect(await metric(service.url, ABSTENTIONS)).to.equal(0);
+    await pool.devnet.advance(2);
+    for (const [member, reason, code] of [
+      [deceived, "VaultNotProven", "VaultNotProven"],
+      [unproven, "NoRecord", "RecordMissing"],
+    ] as const) {
+      expect(await metric(member.url, SIGNED)).to.equal(0);
+      expect(await metric(member.url, ABSTENTIONS)).to.equal(1);
+      expect(await metric(member.url, ABSTENTIONS, { reason })).to.equal(1);
+      expect(member.failures.map((error) => error.code)).to.deep.equal([code]);
+      expect(member.failures[0]?.message).to.match(
+        /^This member abstains from the frame that ended at slot \d+: .*\.$/,
+      );
+    }
+    for (const member of honest) {
+      expect(await metric(member.url, SIGNED)).to.equal(1);
+      expect(await metric(member.url, ABSTENTIONS)).to.equal(0);
+    }
+    for (const member of pool.services.filter(({ name }) => name === "oracle 3")) await member.stop();
+    for (const node of [liar, proofless]) await node.close();
+    await expectNoDifference(story);
+  });
+
+  it("is missing to oracles that start after the reference slot: they abstain from that frame, report the next, and nothing is lost", async () => {
+    const { pool } = story;
+    const { devnet, reportOracle } = pool;
+    for (const member of pool.services.filter(({ role }) => role === "oracle")) await member.stop();
+    await devnet.advance(SLOTS_PER_FRAME - (devnet.slot % SLOTS_PER_FRAME) + 1);
+    const missed = (await reportOracle.reportable()).refSlot;
+    for (const position of [0, 1]) await pool.start("oracle", position);
+    const report = await nextReport(story);
+    expect(report.refSlot).to.equal(Number(missed) + SLOTS_PER_FRAME);
+    for (const { service } of pool.services.filter(({ role }) => role === "oracle")) {
+      expect(await metric(service.url, ABSTENTIONS, { reason: "NoRecord" })).to.equal(1);
+      expect(await metric(service.url, SIGNED)).to.equal(1);
+    }
     await expectNoDifference(story);
   });
 });

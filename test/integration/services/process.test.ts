@@ -8,6 +8,7 @@ import { expect } from "chai";
 import { id, parseEther, Wallet } from "ethers";
 import { committeeKey, startLocalPool, type LocalPool } from "../../../devnet/pool.js";
 import type { ConfigInput, Role } from "../../../oracle/config.js";
+import { startExecutionNode, withoutProofs } from "../stories/executionNode.js";
 import { pooleth, ServiceProcess } from "./process.js";
 
 describe("pooleth as a process of its own", () => {
@@ -54,19 +55,23 @@ describe("pooleth as a process of its own", () => {
     });
 
     it("says what is wrong and what to do, and fails", async () => {
+      const proofless = await startExecutionNode(pool.devnet.rpcUrl, withoutProofs);
+      const { listeningOrigin } = proofless;
       const stranger = write("stranger.key", new Wallet(id("stranger")).privateKey);
       const file = configFile("oracle", {
         keys: { oracle: { file: stranger } },
-        executionUrls: [pool.devnet.rpcUrl, "http://127.0.0.1:1"],
+        executionUrls: [pool.devnet.rpcUrl, listeningOrigin, "http://127.0.0.1:1"],
         beaconUrls: [pool.devnet.beaconUrl, pool.devnet.rpcUrl],
         collectors: ["http://127.0.0.1:1"],
         ssv: { versions: ["v1.2.0"] },
       });
       const { exitCode, lines } = await pooleth("check", "--config", file);
+      await proofless.close();
       const failed = lines.filter((line) => line.startsWith("FAIL ")).map((line) => line.slice(5, line.indexOf(": ")));
       expect(failed).to.deep.equal([
         "execution node http://127.0.0.1:1",
         "SSV version",
+        `proofs of execution node ${listeningOrigin}`,
         `beacon node ${pool.devnet.rpcUrl}`,
         "key of the oracle",
         "collector http://127.0.0.1:1",

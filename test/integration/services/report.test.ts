@@ -109,6 +109,17 @@ describe("pooleth report", () => {
       signed.flatMap((record) => [record["tableSha256"], record["tableSha256"]]),
     );
 
+    for (const [dataDir, says] of [
+      [
+        story.pool.config("oracle", 0).dataDir,
+        /^withdrawnAtRef .* proven against the state root in the beacon state$/m,
+      ],
+      [path.join(folder, "no records"), /^withdrawnAtRef .* NOT PROVEN, an execution node's word: a member without a/m],
+    ] as const) {
+      const { lines } = await pooleth("report", "--config", configFile({ dataDir }));
+      expect(lines.join("\n")).to.match(says);
+    }
+
     const earlier = await tell(0, "--slot", String(report.refSlot - SLOTS_PER_FRAME));
     expect(earlier.report["refSlot"]).to.equal(report.refSlot - SLOTS_PER_FRAME);
     expect(earlier.accepted?.applied).to.equal(true);

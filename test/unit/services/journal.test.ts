@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, truncateSync } from "node:fs";
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
 import { ServiceError } from "../../../oracle/ops/errors.js";
@@ -62,25 +62,33 @@ describe("what a member keeps on disk", () => {
   });
 
   describe("records of withdrawals", () => {
+    const proof = { vault: ["0x01", "0x02"], pool: ["0x03"], ledger: [] };
+
     it("survive a restart and a torn line", () => {
       const records = new WithdrawnRecords(folder.path);
       expect(records.get("0xaa")).to.equal(undefined);
-      const proof = { vault: ["0x01", "0x02"], pool: ["0x03"], ledger: [] };
       records.put("0xaa", { withdrawnWei: 10n ** 20n, proof });
       appendFileSync(path.join(folder.path, "withdrawn.jsonl"), '\n{"blockHash":"0xbb","withdr');
-      new WithdrawnRecords(folder.path).put("0xcc", { withdrawnWei: 3n, proof: null });
+      new WithdrawnRecords(folder.path).put("0xcc", { withdrawnWei: 3n, proof });
       const restarted = new WithdrawnRecords(folder.path);
       expect([restarted.get("0xaa"), restarted.get("0xbb"), restarted.get("0xcc")]).to.deep.equal([
         { withdrawnWei: 10n ** 20n, proof },
         undefined,
-        { withdrawnWei: 3n, proof: null },
+        { withdrawnWei: 3n, proof },
       ]);
-      expect(recordedWithdrawn(folder.path, "0xcc")).to.deep.equal({ withdrawnWei: 3n, proof: null });
+      expect(recordedWithdrawn(folder.path, "0xcc")).to.deep.equal({ withdrawnWei: 3n, proof });
+    });
+
+    it("are none without a proof, of whichever version of this program", () => {
+      const file = path.join(folder.path, "withdrawn.jsonl");
+      writeFileSync(file, '\n{"blockHash":"0xdd","withdrawnWei":"5","proof":null}\n');
+      expect(new WithdrawnRecords(folder.path).get("0xdd")).to.equal(undefined);
+      expect(recordedWithdrawn(folder.path, "0xdd")).to.equal(undefined);
     });
 
     it("are the newest ones: the file does not grow for ever", () => {
       const records = new WithdrawnRecords(folder.path);
-      for (let i = 0; i < 200; i++) records.put(`0x${i}`, { withdrawnWei: BigInt(i), proof: null });
+      for (let i = 0; i < 200; i++) records.put(`0x${i}`, { withdrawnWei: BigInt(i), proof });
       const lines = readFileSync(path.join(folder.path, "withdrawn.jsonl"), "utf8").match(/withdrawnWei/g);
       expect(lines?.length).to.be.within(32, 64);
       for (const known of [records, new WithdrawnRecords(folder.path)]) {
