@@ -6,7 +6,17 @@ import { type BytesLike, concat, getAddress, getBytes, hexlify } from "ethers";
 import { z } from "zod";
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, verifierOf, verifyBls, verifyBlsBatch } from "./bls.js";
 import { KeysError } from "./errors.js";
-import { badFile, bareHex, readJson, writeJson } from "./files.js";
+import {
+  badFile,
+  bareHex,
+  fieldOf,
+  fileItem,
+  parseJson,
+  readJson,
+  valuesOf,
+  writeJson,
+  type FileItem,
+} from "./files.js";
 
 /** What the pool deposits for each validator. */
 export const DEPOSIT_GWEI = 32_000_000_000n;
@@ -143,26 +153,29 @@ export function assertGenesisForkVersion(networkName: string, genesisForkVersion
 
 /** Whether deposits signed for this fork version are good on a network that everybody uses. */
 export function isPublicNetwork(genesisForkVersion: BytesLike): boolean {
-  const version = hexlify(genesisForkVersion);
-  return Object.values(networksChainConfig).some((config) => hexlify(config.GENESIS_FORK_VERSION) === version);
+  return publicNetworksOf(genesisForkVersion).length > 0;
 }
 
-/** The launchpad's `deposit_data.json`. */
-export const DepositDataJson = z
-  .array(
-    z.object({
-      pubkey: bareHex(PUBLIC_KEY_BYTES),
-      withdrawal_credentials: bareHex(ROOT_BYTES),
-      amount: z.int().positive(),
-      signature: bareHex(SIGNATURE_BYTES),
-      deposit_message_root: bareHex(ROOT_BYTES),
-      deposit_data_root: bareHex(ROOT_BYTES),
-      fork_version: bareHex(FORK_VERSION_BYTES),
-      network_name: z.string().min(1),
-      deposit_cli_version: z.string(),
-    }),
-  )
-  .min(1);
+/** The well-known networks that have a genesis fork version. */
+export function publicNetworksOf(genesisForkVersion: BytesLike): string[] {
+  const version = hexlify(genesisForkVersion);
+  return Object.entries(networksChainConfig).flatMap(([name, config]) =>
+    hexlify(config.GENESIS_FORK_VERSION) === version ? name : [],
+  );
+}
+
+/** An item of the launchpad's `deposit_data.json`. */
+const DepositJson = z.object({
+  pubkey: bareHex(PUBLIC_KEY_BYTES),
+  withdrawal_credentials: bareHex(ROOT_BYTES),
+  amount: z.int().positive(),
+  signature: bareHex(SIGNATURE_BYTES),
+  deposit_message_root: bareHex(ROOT_BYTES),
+  deposit_data_root: bareHex(ROOT_BYTES),
+  fork_version: bareHex(FORK_VERSION_BYTES),
+  network_name: z.string().min(1),
+  deposit_cli_version: z.string(),
+});
 
 export interface DepositDataItem {
   publicKey: string;
@@ -175,7 +188,7 @@ export interface DepositDataItem {
 
 /** Writes a new file; an existing one is never replaced. */
 export async function writeDepositData(path: string, items: readonly DepositDataItem[]): Promise<void> {
-  const json: z.infer<typeof DepositDataJson> = items.map((item) => {
+  const json = items.map((item) => {
     const { publicKey, withdrawalCredentials: credentials, amountGwei, depositSignature } = item;
     return {
       pubkey: bare(publicKey),
@@ -194,33 +207,7 @@ export async function writeDepositData(path: string, items: readonly DepositData
 
 /** Reads a deposit file and believes nothing in it: every root and signature is computed again. */
 export async function readDepositData(path: string): Promise<DepositDataItem[]> {
-  const json = await readJson(path, DepositDataJson);
-  const items = json.map((item, index): DepositDataItem => {
-    const amountGwei = BigInt(item.amount);
-    const [publicKey, credentials, signature] = [item.pubkey, item.withdrawal_credentials, item.signature].map(
-      prefixed,
-    ) as [string, string, string];
-    const checkRoot = (field: "deposit_message_root" | "deposit_data_root", root: Uint8Array): void => {
-      if (item[field].toLowerCase() !== bare(root)) {
-        throw badFile(path, index, field, `it is ${item[field]} but the item's values give ${bare(root)}`);
-      }
-    };
-    checkRoot("deposit_message_root", depositMessageRoot(publicKey, credentials, amountGwei));
-    checkRoot("deposit_data_root", depositDataRoot(publicKey, credentials, amountGwei, signature));
-    try {
-      assertGenesisForkVersion(item.network_name, prefixed(item.fork_version));
-    } catch (cause) {
-      throw badFile(path, index, "fork_version", `it is not that of ${item.network_name}`, cause);
-    }
-    return {
-      publicKey,
-      withdrawalCredentials: credentials,
-      amountGwei,
-      depositSignature: signature,
-      genesisForkVersion: prefixed(item.fork_version),
-      networkName: item.network_name,
-    };
-  });
+  const items = valuesOf(parseDepositData(path, await readJson(path, z.unknown())));
   const badSignature = verifyDepositSignatures(
     items.map((item) => ({ ...item, pubkey: item.publicKey, signature: item.depositSignature })),
   ).indexOf(false);
@@ -228,6 +215,42 @@ export async function readDepositData(path: string): Promise<DepositDataItem[]> 
     throw badFile(path, badSignature, "signature", "the validator key did not sign this deposit for this fork version");
   }
   return items;
+}
+
+/** The same, item by item; signatures are left to the caller. */
+export function parseDepositData(path: string, json: unknown): FileItem<DepositDataItem>[] {
+  return parseJson(path, json, z.array(z.unknown()).min(1)).map((item, index) =>
+    fileItem(path, index, fieldOf(item, "pubkey"), () =>
+      parseItem(path, index, parseJson(path, item, DepositJson, index)),
+    ),
+  );
+}
+
+function parseItem(path: string, index: number, item: z.infer<typeof DepositJson>): DepositDataItem {
+  const amountGwei = BigInt(item.amount);
+  const [publicKey, credentials, signature] = [item.pubkey, item.withdrawal_credentials, item.signature].map(
+    prefixed,
+  ) as [string, string, string];
+  const checkRoot = (field: "deposit_message_root" | "deposit_data_root", root: Uint8Array): void => {
+    if (item[field].toLowerCase() !== bare(root)) {
+      throw badFile(path, index, field, `it is ${item[field]} but the item's values give ${bare(root)}`);
+    }
+  };
+  checkRoot("deposit_message_root", depositMessageRoot(publicKey, credentials, amountGwei));
+  checkRoot("deposit_data_root", depositDataRoot(publicKey, credentials, amountGwei, signature));
+  try {
+    assertGenesisForkVersion(item.network_name, prefixed(item.fork_version));
+  } catch (cause) {
+    throw badFile(path, index, "fork_version", `it is not that of ${item.network_name}`, cause);
+  }
+  return {
+    publicKey,
+    withdrawalCredentials: credentials,
+    amountGwei,
+    depositSignature: signature,
+    genesisForkVersion: prefixed(item.fork_version),
+    networkName: item.network_name,
+  };
 }
 
 function claimOf(deposit: SignedDeposit) {

@@ -1,7 +1,7 @@
 import { hexlify, toUtf8Bytes, toUtf8String } from "ethers";
 import { z } from "zod";
 import { PUBLIC_KEY_BYTES } from "./bls.js";
-import { bareHex, parseJson, readJson } from "./files.js";
+import { bareHex, fieldOf, fileItem, parseJson, readJson, valuesOf, type FileItem } from "./files.js";
 import { ENCRYPTED_SHARE_BYTES } from "./keyshares.js";
 
 /** One operator's proof as ssv-dkg writes it (hex without 0x). */
@@ -21,8 +21,19 @@ const OneValidator = z.array(DkgProofJson).min(1);
 
 /** Reads `proofs.json`: of one validator, or of a whole ceremony. Gives a list of proofs, in operator order, per validator. */
 export async function readDkgProofs(path: string): Promise<DkgProof[][]> {
-  const raw = await readJson(path, z.array(z.unknown()).min(1));
-  return Array.isArray(raw[0]) ? parseJson(path, raw, z.array(OneValidator)) : [parseJson(path, raw, OneValidator)];
+  return valuesOf(parseDkgProofs(path, await readJson(path, z.unknown())));
+}
+
+/** The same, validator by validator. */
+export function parseDkgProofs(path: string, json: unknown): FileItem<DkgProof[]>[] {
+  const list = parseJson(path, json, z.array(z.unknown()).min(1));
+  const isCeremony = Array.isArray(list[0]);
+  return (isCeremony ? list : [list]).map((item, index) => {
+    const [first] = Array.isArray(item) ? (item as unknown[]) : [];
+    return fileItem(path, index, fieldOf(fieldOf(first, "proof"), "validator"), () =>
+      parseJson(path, item, OneValidator, isCeremony ? index : undefined),
+    );
+  });
 }
 
 /** `dkgProofs` of a publication: the JSON of a ceremony's `proofs.json`, for each validator one of each operator, in order. */

@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { KeysError } from "./errors.js";
 import { writeNewFile } from "./io/output.js";
+import { repeatedName } from "./repeatedName.js";
 
 /** A file of 10,000 validators is a third of it. */
 const MAX_BYTES = 128 * 2 ** 20;
@@ -29,22 +30,60 @@ export async function readJson<T extends z.ZodType>(
     const found = await stat(path);
     if (!found.isFile()) throw new Error("it is no file");
     if (found.size > maxBytes) throw new Error(`it has ${found.size} octets, more than any such file`);
-    json = JSON.parse(await readFile(path, "utf8"));
+    const text = await readFile(path, "utf8");
+    json = JSON.parse(text);
+    const name = repeatedName(text);
+    if (name !== null) throw new Error(`the name ${JSON.stringify(name)} is twice in one object, and readers choose`);
   } catch (cause) {
     throw new KeysError("BadFile", `${path} cannot be read as JSON: ${messageOf(cause)}.`, { path }, cause);
   }
   return parseJson(path, json, schema);
 }
 
-export function parseJson<T extends z.ZodType>(path: string, json: unknown, schema: T): z.output<T> {
+/** @param inItem which item of the file `json` is, where it is one */
+export function parseJson<T extends z.ZodType>(path: string, json: unknown, schema: T, inItem?: number): z.output<T> {
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  const at = issue?.path ?? [];
+  const at = [...(inItem === undefined ? [] : [inItem]), ...(issue?.path ?? [])];
   const index = at.findIndex((part) => typeof part === "number");
   const item = index < 0 ? undefined : Number(at[index]);
   const field = at.slice(index + 1).join(".");
   throw badFile(path, item, field, issue?.message ?? "it has another shape");
+}
+
+/** An item of a file: what it says, or why it cannot be used. */
+export interface FileItem<T> {
+  readonly file: string;
+  /** position in the file */
+  readonly index: number;
+  /** of the validator, lower case with 0x; null where not even that can be read */
+  readonly publicKey: string | null;
+  readonly value: T | KeysError;
+}
+
+export function fileItem<T>(file: string, index: number, publicKey: unknown, read: () => T): FileItem<T> {
+  const digits = typeof publicKey === "string" ? /^(?:0x)?([0-9a-f]{96})$/i.exec(publicKey)?.[1] : undefined;
+  const place = { file, index, publicKey: digits === undefined ? null : `0x${digits.toLowerCase()}` };
+  try {
+    return { ...place, value: read() };
+  } catch (error) {
+    if (error instanceof KeysError) return { ...place, value: error };
+    throw error;
+  }
+}
+
+/** What all items say; the first that cannot be used is thrown. */
+export function valuesOf<T>(items: readonly FileItem<T>[]): T[] {
+  return items.map(({ value }) => {
+    if (value instanceof KeysError) throw value;
+    return value;
+  });
+}
+
+/** What something that may be an object has under a name. */
+export function fieldOf(json: unknown, name: string): unknown {
+  return typeof json === "object" && json !== null ? Object.getOwnPropertyDescriptor(json, name)?.value : undefined;
 }
 
 /** Writes a new file. An existing one is never replaced: it may be the only copy of published KeyShares. */
@@ -64,7 +103,7 @@ export function badFile(
     .join(", ");
   return new KeysError(
     "BadFile",
-    `${path}${where === "" ? "" : `, ${where}`}: ${why}. Get the file again from the tool that made it.`,
+    `${path}${where === "" ? "" : `, ${where}`}: ${why.replace(/\.$/, "")}. Get the file again from the tool that made it.`,
     { path, item, field },
     cause,
   );

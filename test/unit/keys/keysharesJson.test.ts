@@ -2,7 +2,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { readKeyShares, writeKeyShares, type KeySharesItem } from "../../../oracle/keys/keysharesJson.js";
+import {
+  parseKeyShares,
+  readKeyShares,
+  writeKeyShares,
+  type KeySharesItem,
+} from "../../../oracle/keys/keysharesJson.js";
 import { operatorKeyFromBase64, operatorKeyToBase64, sharesDataLength } from "../../../oracle/keys/keyshares.js";
 import { dkgFixtures, testOperators } from "./support.js";
 
@@ -109,6 +114,7 @@ describe("keys/keysharesJson", () => {
     ["no shares (ssv-keys 1.0)", (file) => Object.assign(file, { shares: undefined }), ", field shares"],
     ["an empty list", (file) => (file.shares = []), ", field shares"],
     ["no creation time", (file) => (file.createdAt = 5), ", field createdAt"],
+    ["a creation time that is none", (file) => (file.createdAt = "2026-13-13"), ", field createdAt"],
     ["a nonce that is a text", (file) => (file.shares[1]!.data.ownerNonce = "6"), ", item 1, field data.ownerNonce"],
     [
       "a nonce that SSV cannot count",
@@ -168,6 +174,41 @@ describe("keys/keysharesJson", () => {
       expect(error.message).to.include(`keyshares.json${named}:`);
     });
   }
+
+  it("reads the one validator of ssv-keys 1.0, which does not tell its owner", async () => {
+    await writeKeyShares(path, items(1), createdAt);
+    const { shares } = JSON.parse(readFileSync(path, "utf8")) as File;
+    const { ownerNonce, ownerAddress, ...data } = shares[0]!.data;
+    const payload = { ...shares[0]!.payload, amount: "Amount of SSV tokens ...", cluster: "The latest ..." };
+    const single = { version: "v1.0.1", createdAt, data, payload };
+    const { operators, publicKey, sharesData } = items(1)[0]!;
+    const read = (json: unknown) => parseKeyShares(path, JSON.parse(JSON.stringify(json))).map(({ value }) => value);
+    expect(read(single)).to.deep.equal([{ publicKey, operators, sharesData, ownerNonce: null, ownerAddress: null }]);
+    expect(read({ ...single, data: { ...data, ownerNonce, ownerAddress } })).to.deep.equal(items(1));
+    expect(read({ ...single, data: { ...data, ownerNonce } })[0])
+      .to.have.property("message")
+      .that.includes("item 0, field data.ownerAddress:");
+    expect(read({ ...single, payload: { ...payload, sharesData: "0x" } })[0])
+      .to.have.property("message")
+      .that.includes("item 0, field payload.sharesData:");
+
+    writeFileSync(path, JSON.stringify(single));
+    const error = await readKeyShares(path).catch((e: unknown) => e);
+    expect(error).to.have.property("message").that.includes("it tells no owner");
+  });
+
+  it("tells of each item by itself what is wrong", async () => {
+    await writeKeyShares(path, items(3), createdAt);
+    const file = JSON.parse(readFileSync(path, "utf8")) as File;
+    file.shares[1]!.payload.sharesData = "0x1234";
+    file.shares.push(null as never);
+    const [first, second, third, fourth] = parseKeyShares(path, file);
+    expect([first, third].map((item) => item!.value)).to.deep.equal([items(3)[0], items(3)[2]]);
+    expect(second).to.include({ file: path, index: 1, publicKey: items(2)[1]!.publicKey });
+    expect(second!.value).to.have.property("message").that.includes("item 1, field payload.sharesData:");
+    expect(fourth).to.include({ index: 3, publicKey: null });
+    expect(fourth!.value).to.have.property("code", "BadFile");
+  });
 
   it("reads the files of ssv-dkg", async function () {
     for (const { name, folder: ceremony } of dkgFixtures(this)) {
