@@ -2,7 +2,7 @@ import { writeDepositData, DEPOSIT_GWEI, readDepositData } from "./depositData.j
 import { KeysError } from "./errors.js";
 import type { GenerateWork } from "./generateWorker.js";
 import { fileTime, OutputFiles, writeNewFile } from "./io/output.js";
-import { ProgressBar } from "./io/progress.js";
+import { ProgressBar, type ProgressStream } from "./io/progress.js";
 import { inWorkers } from "./io/workers.js";
 import type { KeyDerivation } from "./keystore.js";
 import { signingPath } from "./mnemonic.js";
@@ -25,6 +25,7 @@ export interface GenerateOptions {
   readonly folder: string;
   readonly force: boolean;
   readonly now: Date;
+  readonly progress: ProgressStream;
   readonly threads?: number;
 }
 
@@ -50,7 +51,7 @@ export async function generateKeys(options: GenerateOptions): Promise<Generated>
     );
   }
   const files = await OutputFiles.open(options.folder, options.force);
-  const bar = new ProgressBar("Keys", count);
+  const bar = new ProgressBar("Keys", count, options.progress);
   try {
     const depositFile = `deposit_data-${fileTime(now)}.json`;
     await files.assertFree(depositFile);

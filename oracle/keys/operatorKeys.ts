@@ -30,10 +30,9 @@ const Entry = z.union(
   ],
   "must have an id and an operatorKey (or public_key)",
 );
-const Entries = z.array(Entry).min(1);
-const OperatorsJson = z.union(
-  [Entries, z.object({ operators: Entries }).transform(({ operators }) => operators)],
-  "must be a list of operators, each with id and operatorKey (or public_key)",
+const OperatorsJson = z.preprocess(
+  (json) => (typeof json === "object" && json !== null && "operators" in json ? json.operators : json),
+  z.array(Entry, "must be a list of operators").min(1, "has no operators"),
 );
 
 /**

@@ -7,7 +7,7 @@ import { DEPOSIT_GWEI, readDepositData, writeDepositData } from "./depositData.j
 import { KeysError } from "./errors.js";
 import { readJson } from "./files.js";
 import { fileTime, OutputFiles } from "./io/output.js";
-import { ProgressBar } from "./io/progress.js";
+import { ProgressBar, type ProgressStream } from "./io/progress.js";
 import { inWorkers } from "./io/workers.js";
 import { parseKeystore, publicKeyOf, type Keystore } from "./keystore.js";
 import { readKeyShares, writeKeyShares, type ClusterOperator } from "./keysharesJson.js";
@@ -35,6 +35,7 @@ export interface SplitOptions {
   readonly folder: string;
   readonly force: boolean;
   readonly now: Date;
+  readonly progress: ProgressStream;
   readonly threads?: number;
 }
 
@@ -54,7 +55,7 @@ export async function splitKeys(options: SplitOptions): Promise<SplitResult> {
   assertPreparable({ ...terms, account, firstNonce, operators, count: keystores.length });
 
   const files = await OutputFiles.open(options.folder, options.force);
-  const bar = new ProgressBar("Split and verified", keystores.length);
+  const bar = new ProgressBar("Split and verified", keystores.length, options.progress);
   try {
     const depositFile = `deposit_data-${fileTime(now)}.json`;
     const sharesFile = `keyshares-${fileTime(now)}.json`;

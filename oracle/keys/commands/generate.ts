@@ -57,6 +57,7 @@ async function generate(options: GenerateCommandOptions, io: CommandIo): Promise
     const { publicKeys, paths } = await generateKeys({
       ...{ count, startIndex, seed, password, kdf, terms, folder, force },
       now: new Date(),
+      progress: io.progress,
     });
     io.print(
       `${publicKeys.length} keys for ${terms.networkName}, withdrawal credentials ${terms.withdrawalCredentials}`,

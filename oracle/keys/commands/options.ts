@@ -1,14 +1,16 @@
 import { Command, InvalidArgumentError } from "commander";
 import { getAddress, isAddress, isHexString } from "ethers";
 import { loadConfig, type Config } from "../../config.js";
+import type { ProgressStream } from "../io/progress.js";
 import type { ChainOptions } from "../poolChain.js";
 import type { TermOptions } from "../poolTerms.js";
 
-/** What commands print, and where their time comes from. */
+/** Where a command says what. */
 export interface CommandIo {
   readonly print: (line: string) => void;
   /** for people, not for programs that read the output */
   readonly warn: (line: string) => void;
+  readonly progress: ProgressStream;
 }
 
 export const TERMINAL: CommandIo = {
@@ -18,6 +20,7 @@ export const TERMINAL: CommandIo = {
   warn: (line) => {
     console.error(line);
   },
+  progress: process.stderr,
 };
 
 export interface PoolOptions extends ChainOptions, TermOptions {

@@ -77,6 +77,7 @@ async function split(keystores: string[], options: SplitCommandOptions, io: Comm
     const { validators, paths } = await splitKeys({
       ...{ keystores, password, account, firstNonce, operators, terms, folder, force },
       now: new Date(),
+      progress: io.progress,
     });
     const last = validators.at(-1)?.ownerNonce ?? firstNonce;
     io.print(`${validators.length} validators for account ${account}, owner nonces ${firstNonce} to ${last}`);

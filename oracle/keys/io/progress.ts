@@ -1,4 +1,4 @@
-/** What a bar is drawn on: standard error, or a test's own. */
+/** What a bar is drawn on, such as standard error. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
   write(text: string): unknown;
@@ -20,12 +20,7 @@ export class ProgressBar {
   #drawn: number;
 
   /** @param now milliseconds of a clock that only goes forward */
-  constructor(
-    label: string,
-    total: number,
-    stream: ProgressStream = process.stderr,
-    now: () => number = () => performance.now(),
-  ) {
+  constructor(label: string, total: number, stream: ProgressStream, now: () => number = () => performance.now()) {
     this.#label = label;
     this.#total = total;
     this.#stream = stream;
@@ -38,12 +33,11 @@ export class ProgressBar {
   advance(count = 1): void {
     this.#done += count;
     const interval = this.#stream.isTTY === true ? REDRAW_MS : LINE_MS;
-    if (this.#now() - this.#drawn >= interval) this.#draw();
+    if (this.#done === this.#total || this.#now() - this.#drawn >= interval) this.#draw();
   }
 
   /** The last state stays on the screen, whether the task is complete or not. */
   end(): void {
-    this.#draw();
     if (this.#stream.isTTY === true) this.#stream.write("\n");
   }
 

@@ -62,7 +62,6 @@ export async function askSecret(
   } finally {
     typed.fill(0);
     input.setRawMode(false);
-    input.pause();
     output.write("\n");
   }
 }
@@ -72,6 +71,7 @@ async function readLine(input: ReadStream, typed: Buffer): Promise<number> {
     let length = 0;
     const finish = (act: () => void): void => {
       input.off("data", read);
+      input.pause();
       act();
     };
     const read = (data: Buffer | string): void => {
