@@ -23,6 +23,7 @@ import {
   type HeaderAnswer,
   type Syncing,
 } from "./schemas.js";
+import { release, STATE_AGENTS } from "./stateAgents.js";
 
 /** The largest JSON answer asked for, the chain's configuration, has some 20 kB. */
 const MAX_JSON_SIZE = 2 ** 20;
@@ -45,7 +46,7 @@ const DEFAULT_OPTIONS: BeaconClientOptions = { requestTimeoutMs: 15_000, stateTi
 export interface StateStream {
   /** What the node says the state's fork is. Not verified: a wrong one gives another root. */
   readonly fork: SupportedFork;
-  /** The octets, once. Leaving the loop early closes the connection. */
+  /** The octets, once; each piece only until the next is asked for. Leaving the loop early closes the connection. */
   readonly octets: AsyncIterable<Uint8Array>;
 }
 
@@ -222,6 +223,7 @@ export class BeaconClient {
       for await (const chunk of stream) {
         watchdog.sawProgress();
         yield chunk as Uint8Array;
+        release(chunk as Uint8Array);
       }
     } catch (error) {
       throw this.#fromTransport(path, error, watchdog.signal, "BEACON_STREAM_BROKEN");
@@ -269,6 +271,7 @@ export class BeaconClient {
       response = await axios.get<T>(this.#url(path).href, {
         headers: { ...this.#headers, Accept: accept, "Accept-Encoding": "identity" },
         responseType,
+        ...(responseType === "stream" ? STATE_AGENTS : {}),
         signal,
         decompress: true, // some proxies compress whatever they are asked for
         maxRedirects: 0, // would carry the credentials to wherever the node says

@@ -1,10 +1,10 @@
 import { hashInto } from "./hasher.js";
 import { ByteVectorType, isBasicType, type Type } from "@chainsafe/ssz";
-import { BATCH_NODES, NODE_SIZE, treeDepth } from "./merkle.js";
+import { BATCH_NODES, NODE_SIZE, NodeRoom, treeDepth } from "./merkle.js";
 
-const NODE_WORDS = NODE_SIZE / 4;
+const NODE_LONGS = NODE_SIZE / 8;
 
-/** Records are moved in blocks that stay in the first-level cache, one column (four octets of a field) after another. */
+/** Records are moved in blocks that stay in the first-level cache, one column (eight octets of a field) after another. */
 const BLOCK_RECORDS = 64;
 
 /** Any container of the consensus types: its fields in the order of their serialisation. */
@@ -39,54 +39,64 @@ export function fieldRange(type: AnyContainer, name: string): FieldRange {
   return range;
 }
 
-/** Some words of every record and where they go. */
+/** Some octets of every record and where they go: eight, four or fewer at a time. */
 interface Column {
   readonly source: number;
   readonly octets: number;
-  readonly word: number;
+  readonly target: number;
+}
+
+/** A field, cut into columns, for the node that starts at `target` of a record's nodes. */
+function columnsOf({ offset, size }: FieldRange, target: number): Column[] {
+  const columns: Column[] = [];
+  for (let at = 0; at < size;) {
+    const left = size - at;
+    const octets = left >= 8 ? 8 : Math.min(left, 4);
+    columns.push({ source: offset + at, octets, target: target + at });
+    at += octets;
+  }
+  return columns;
 }
 
 /** A table of nodes, `nodesPerRecord` for each record, filled by columns. */
 class NodeTable {
-  readonly nodes: Uint8Array;
-  readonly words: Uint32Array;
-  readonly wordsPerRecord: number;
+  readonly room: NodeRoom;
+  readonly longs: BigInt64Array;
+  readonly recordSize: number;
+  readonly #words: Uint32Array;
   readonly #columns: readonly Column[];
 
-  constructor(records: number, nodesPerRecord: number, fields: readonly (FieldRange & { word: number })[]) {
-    this.nodes = new Uint8Array(records * nodesPerRecord * NODE_SIZE);
-    this.words = new Uint32Array(this.nodes.buffer);
-    this.wordsPerRecord = nodesPerRecord * NODE_WORDS;
-    this.#columns = fields.flatMap(({ offset, size, word }) =>
-      Array.from({ length: Math.ceil(size / 4) }, (_, i) => ({
-        source: offset + 4 * i,
-        octets: Math.min(4, size - 4 * i),
-        word: word + i,
-      })),
-    );
+  constructor(records: number, nodesPerRecord: number, columns: readonly Column[]) {
+    this.recordSize = nodesPerRecord * NODE_SIZE;
+    this.room = new NodeRoom(records * nodesPerRecord);
+    this.longs = new BigInt64Array(this.room.nodes.buffer);
+    this.#words = new Uint32Array(this.room.nodes.buffer);
+    this.#columns = columns;
   }
 
   fill(view: DataView, offset: number, stride: number, count: number, at: number): void {
-    for (const { source, octets, word } of this.#columns) {
-      const target = at * this.wordsPerRecord + word;
-      if (octets === 4) moveWords(view, offset + source, stride, count, this.words, target, this.wordsPerRecord);
-      else moveOctets(view, offset + source, octets, stride, count, this.words, target, this.wordsPerRecord);
+    for (const { source, octets, target } of this.#columns) {
+      const from = offset + source;
+      const to = at * this.recordSize + target;
+      if (octets === 8) moveLongs(view, from, stride, count, this.longs, to / 8, this.recordSize / 8);
+      else moveOctets(view, from, octets, stride, count, this.#words, to / 4, this.recordSize / 4);
     }
   }
 }
 
-// Both sides are little endian: every platform that the hashing addon is built for is.
-function moveWords(
+// Both sides are little endian: on other platforms every root would be wrong, and refused. No bigint is made: it would be slower
+// than numbers of half the size, but as it only goes from one place to another the compiler leaves it out.
+function moveLongs(
   view: DataView,
   source: number,
   stride: number,
   count: number,
-  words: Uint32Array,
+  longs: BigInt64Array,
   target: number,
   targetStride: number,
 ): void {
   for (let i = 0, from = source, to = target; i < count; i++, from += stride, to += targetStride) {
-    words[to] = view.getUint32(from, true);
+    longs[to] = view.getBigInt64(from, true);
   }
 }
 
@@ -111,7 +121,7 @@ function moveOctets(
 interface WideField {
   readonly table: NodeTable;
   readonly levels: number;
-  readonly leafWord: number;
+  readonly leafLong: number;
 }
 
 /**
@@ -125,32 +135,32 @@ export class ContainerHasher {
   readonly #leaves: NodeTable;
   readonly #levels: number;
   readonly #wide: readonly WideField[];
-  readonly #scratch: readonly [Uint8Array, Uint8Array];
+  readonly #scratch: readonly [NodeRoom, NodeRoom];
 
   constructor(type: AnyContainer, capacity = BATCH_NODES) {
     const ranges = [...fieldRanges(type).values()];
     this.recordSize = ranges.reduce((sum, { size }) => sum + size, 0);
     this.capacity = capacity;
     this.#levels = treeDepth(ranges.length);
-    const narrow: (FieldRange & { word: number })[] = [];
+    const narrow: Column[] = [];
     const wide: WideField[] = [];
     let widest = this.#levels;
     for (const [i, [name, field]] of Object.entries(type.fields).entries()) {
       const range = fieldRange(type, name);
       if (!isBytesOrBasic(field)) throw new TypeError(`${type.typeName}.${name} is neither octets nor a number`);
       if (range.size <= NODE_SIZE) {
-        narrow.push({ ...range, word: i * NODE_WORDS });
+        narrow.push(...columnsOf(range, i * NODE_SIZE));
         continue;
       }
       const levels = treeDepth(Math.ceil(range.size / NODE_SIZE));
       widest = Math.max(widest, levels);
-      const table = new NodeTable(capacity, 1 << levels, [{ ...range, word: 0 }]);
-      wide.push({ table, levels, leafWord: i * NODE_WORDS });
+      const table = new NodeTable(capacity, 1 << levels, columnsOf(range, 0));
+      wide.push({ table, levels, leafLong: i * NODE_LONGS });
     }
     this.#leaves = new NodeTable(capacity, 1 << this.#levels, narrow);
     this.#wide = wide;
-    const half = ((capacity << widest) >> 1) * NODE_SIZE;
-    this.#scratch = [new Uint8Array(half), new Uint8Array(half)];
+    const half = (capacity << widest) >> 1;
+    this.#scratch = [new NodeRoom(half), new NodeRoom(half)];
   }
 
   /** Loads `count` records that start at `offset` of `view` into the places from `at` on. */
@@ -165,29 +175,30 @@ export class ContainerHasher {
 
   /** Roots of the first `count` loaded records, one node each; valid until the next call. */
   roots(count: number): Uint8Array {
-    for (const { table, levels, leafWord } of this.#wide) {
-      const nodes = this.#hashLevels(table.nodes, count, levels);
-      const roots = new Uint32Array(nodes.buffer, nodes.byteOffset, count * NODE_WORDS);
-      const { words, wordsPerRecord } = this.#leaves;
-      for (let i = 0; i < count; i++) {
-        const from = i * NODE_WORDS;
-        const to = i * wordsPerRecord + leafWord;
-        for (let k = 0; k < NODE_WORDS; k++) words[to + k] = roots[from + k] ?? 0;
-      }
+    for (const { table, levels, leafLong } of this.#wide) {
+      const nodes = this.#hashLevels(table.room, count, levels);
+      placeRoots(nodes, count, this.#leaves.longs, leafLong, this.#leaves.recordSize / 8);
     }
-    return this.#hashLevels(this.#leaves.nodes, count, this.#levels);
+    return this.#hashLevels(this.#leaves.room, count, this.#levels);
   }
 
-  #hashLevels(nodes: Uint8Array, count: number, levels: number): Uint8Array {
+  #hashLevels(nodes: NodeRoom, count: number, levels: number): Uint8Array {
     let level = nodes;
     let [target, spare] = this.#scratch;
     for (let height = levels; height > 0; height--) {
-      const octets = (count << height) * NODE_SIZE;
-      hashInto(level.subarray(0, octets), target.subarray(0, octets / 2));
+      hashInto(level.first(count << height), target.first(count << (height - 1)));
       level = target;
       [target, spare] = [spare, target];
     }
-    return level.subarray(0, count * NODE_SIZE);
+    return level.first(count);
+  }
+}
+
+/** Each root becomes a leaf of its record. */
+function placeRoots(nodes: Uint8Array, count: number, leaves: BigInt64Array, first: number, stride: number): void {
+  const roots = new BigInt64Array(nodes.buffer, nodes.byteOffset, count * NODE_LONGS);
+  for (let i = 0, from = 0, to = first; i < count; i++, from += NODE_LONGS, to += stride) {
+    for (let k = 0; k < NODE_LONGS; k++) leaves[to + k] = roots[from + k] ?? 0n;
   }
 }
 

@@ -93,35 +93,47 @@ export class ValidatorExtractor {
   }
 
   readonly observe: ElementObserver = (bytes, offset, first, count) => {
+    this.#observe(bytes, offset, first, count);
+  };
+
+  // Called for millions of records: it makes no object, and its numbers are integers as long as they can be.
+  #observe(bytes: Uint8Array, offset: number, first: number, count: number): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const epoch = this.#epoch;
     // halves of the 64-bit sum: each stays exact in a double for 2^21 records, more than one piece of a stream holds
     let low = 0;
     let high = 0;
+    let funded = 0;
+    let payable = this.#payable;
     for (let i = 0, at = offset; i < count; i++, at += VALIDATOR_SIZE) {
       const isActive =
-        readUint64(view, at + ACTIVATION_EPOCH.offset) <= this.#epoch &&
-        this.#epoch < readUint64(view, at + EXIT_EPOCH.offset);
+        !isAfter(view, at + ACTIVATION_EPOCH.offset, epoch) && isAfter(view, at + EXIT_EPOCH.offset, epoch);
+      const effectiveLow = view.getUint32(at + EFFECTIVE_BALANCE.offset, true);
+      const effectiveHigh = view.getUint32(at + EFFECTIVE_BALANCE.offset + 4, true);
       if (isActive) {
-        low += view.getUint32(at + EFFECTIVE_BALANCE.offset, true);
-        high += view.getUint32(at + EFFECTIVE_BALANCE.offset + 4, true);
-        if (view.getUint8(at + SLASHED.offset) !== 0) {
-          this.#slashedActiveBalanceGwei += view.getBigUint64(at + EFFECTIVE_BALANCE.offset, true);
-        }
+        low += effectiveLow;
+        high += effectiveHigh;
+        if (view.getUint8(at + SLASHED.offset) !== 0) this.#addSlashed(view, at);
       }
-      if (first + i === this.#sweepIndex) this.#payableBeforeSweep = this.#payable;
-      const pubkey = this.#pubkeys.find(bytes, at + PUBKEY.offset);
-      if (pubkey !== undefined) this.#select(pubkey, first + i, bytes.subarray(at, at + VALIDATOR_SIZE));
-      const effective = readUint64(view, at + EFFECTIVE_BALANCE.offset);
+      if (first + i === this.#sweepIndex) this.#payableBeforeSweep = payable;
+      const pubkey = this.#pubkeys.find(view, at + PUBKEY.offset);
+      if (pubkey !== undefined) this.#select(pubkey, first + i, payable, bytes.subarray(at, at + VALIDATOR_SIZE));
       const paidAbove = PAID_ABOVE[view.getUint8(at + CREDENTIALS.offset)] ?? 0;
-      if (paidAbove === 0 || effective === 0) continue;
-      this.#funded++;
-      const isWithdrawable = readUint64(view, at + WITHDRAWABLE_EPOCH.offset) <= this.#epoch;
-      if (isWithdrawable || (isActive && effective === paidAbove)) this.#payable++;
+      if (paidAbove === 0 || (effectiveLow | effectiveHigh) === 0) continue;
+      funded++;
+      const isAtLimit = isActive && effectiveLow + effectiveHigh * 2 ** 32 === paidAbove;
+      if (isAtLimit || !isAfter(view, at + WITHDRAWABLE_EPOCH.offset, epoch)) payable++;
     }
+    this.#payable = payable;
+    this.#funded += funded;
     this.#activeBalanceGwei += BigInt(low) + (BigInt(high) << 32n);
-  };
+  }
 
-  #select(pubkey: string, index: number, bytes: Uint8Array): void {
+  #addSlashed(view: DataView, at: number): void {
+    this.#slashedActiveBalanceGwei += view.getBigUint64(at + EFFECTIVE_BALANCE.offset, true);
+  }
+
+  #select(pubkey: string, index: number, payableBefore: number, bytes: Uint8Array): void {
     if (this.selected.length === this.#pubkeys.size) {
       throw new StateError(
         "STATE_MALFORMED",
@@ -142,8 +154,13 @@ export class ValidatorExtractor {
       withdrawableEpoch: record.withdrawableEpoch,
     });
     this.indices.push(index);
-    this.#payableBefore.push(this.#payable);
+    this.#payableBefore.push(payableBefore);
   }
+}
+
+/** Whether the epoch there is a later one. What does not fit 32 bits is later than every epoch that can be. */
+function isAfter(view: DataView, offset: number, epoch: number): boolean {
+  return view.getUint32(offset, true) > epoch || view.getUint32(offset + 4, true) !== 0;
 }
 
 // Exact below 2^53, and above it still on the right side of every epoch that can be.
@@ -191,8 +208,9 @@ export class PendingDepositExtractor {
   }
 
   readonly observe: ElementObserver = (bytes, offset, first, count) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let i = 0, at = offset; i < count; i++, at += PENDING_DEPOSIT_SIZE) {
-      const pubkey = this.#pubkeys.find(bytes, at + PENDING_DEPOSIT_PUBKEY.offset);
+      const pubkey = this.#pubkeys.find(view, at + PENDING_DEPOSIT_PUBKEY.offset);
       if (pubkey !== undefined) this.#collect(pubkey, first + i, bytes.subarray(at, at + PENDING_DEPOSIT_SIZE));
     }
   };

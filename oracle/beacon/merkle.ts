@@ -41,13 +41,36 @@ export function treeDepth(leaves: number): number {
   return leaves <= 1 ? 0 : Math.ceil(Math.log2(leaves));
 }
 
-/** Room for the levels above `count` nodes. */
-function createScratch(count: number): readonly [Uint8Array, Uint8Array] {
-  const half = (count + 1) >> 1;
-  return [new Uint8Array(half * NODE_SIZE), new Uint8Array(((half + 1) >> 1) * NODE_SIZE)];
+/** Memory for nodes. Its views are made once: those of the thousands of batches of one state would be most of the garbage. */
+export class NodeRoom {
+  readonly nodes: Uint8Array<ArrayBuffer>;
+  readonly #views = new Map<number, Uint8Array>();
+
+  constructor(count: number) {
+    this.nodes = new Uint8Array(count * NODE_SIZE);
+  }
+
+  /** The first `count` nodes. */
+  first(count: number): Uint8Array {
+    let view = this.#views.get(count);
+    if (view === undefined) {
+      view = this.nodes.subarray(0, count * NODE_SIZE);
+      this.#views.set(count, view);
+    }
+    return view;
+  }
 }
 
-/** For the thousands of batches of one state: garbage of their size would outgrow the state's own memory. */
+function firstNodes(nodes: Uint8Array, count: number): Uint8Array {
+  return nodes.length === count * NODE_SIZE ? nodes : nodes.subarray(0, count * NODE_SIZE);
+}
+
+/** Room for the levels above `count` nodes. */
+function createScratch(count: number): readonly [NodeRoom, NodeRoom] {
+  const half = (count + 1) >> 1;
+  return [new NodeRoom(half), new NodeRoom((half + 1) >> 1)];
+}
+
 const batchScratch = createScratch(BATCH_NODES);
 
 /** Sees the levels of a tree while they are hashed: `width` nodes, `height` levels above those that `merkleize` was given. */
@@ -69,19 +92,19 @@ export function merkleize(
   let level = nodes;
   let width = count;
   let height = 0;
-  // two buffers in turn: every level is at most half as wide as the one below it
+  // two rooms in turn: every level is at most half as wide as the one below it
   let [target, spare] = count <= BATCH_NODES ? batchScratch : createScratch(count);
   while (width > 1) {
     onLevel?.(level, width, height);
     const pairs = width >> 1;
-    hashInto(level.subarray(0, pairs * 2 * NODE_SIZE), target.subarray(0, pairs * NODE_SIZE));
+    hashInto(firstNodes(level, 2 * pairs), target.first(pairs));
     if (width % 2 === 1) {
       const last = level.subarray((width - 1) * NODE_SIZE, width * NODE_SIZE);
-      target.set(hashPair(last, zeroHash(height + floor)), pairs * NODE_SIZE);
+      target.nodes.set(hashPair(last, zeroHash(height + floor)), pairs * NODE_SIZE);
     }
-    level = target;
-    [target, spare] = [spare, target];
     width = (width + 1) >> 1;
+    level = target.first(width);
+    [target, spare] = [spare, target];
     height++;
   }
   let root: Uint8Array = new Uint8Array(level.subarray(0, NODE_SIZE));

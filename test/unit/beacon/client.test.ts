@@ -51,6 +51,26 @@ describe("beacon node", () => {
       expect(header).to.deep.equal(node.header);
     });
 
+    it("several at a time, although all their sockets read into one place", async () => {
+      const expected = expectedParts("fulu", state, pubkeys);
+      for (const { stateRoot, validators } of await Promise.all([read(), read(), read(), read()])) {
+        expect(stateRoot).to.equal(expected.stateRoot);
+        expect(validators).to.deep.equal(expected.validators);
+      }
+    });
+
+    it("gives the memory of each piece back once the next is asked for", async () => {
+      const { octets } = await client.streamState(node.header.stateRoot);
+      const pieces: Uint8Array[] = [];
+      let size = 0;
+      for await (const piece of octets) {
+        pieces.push(piece);
+        size += piece.length;
+      }
+      expect(size).to.equal(node.octets.length);
+      expect(pieces.map(({ length }) => length)).to.deep.equal(pieces.map(() => 0));
+    });
+
     it("asks for octets only, and not compressed", async () => {
       await read();
       const { headers } = node.requests.find(({ url: path }) => path.includes("/debug/"))!;

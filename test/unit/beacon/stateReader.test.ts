@@ -124,6 +124,17 @@ describe("StateReader", () => {
       });
     }
 
+    it("epochs of more than 32 bits, which are never", () => {
+      const state = randomState("fulu", SHAPE);
+      const late = 2 ** 32 + 1;
+      for (const [i, validator] of state.validators.entries()) {
+        Object.assign(validator, { effectiveBalance: 32_000_000_000, activationEpoch: i % 2 === 0 ? late : 0 });
+        Object.assign(validator, { exitEpoch: i % 3 === 0 ? 1 : late, withdrawableEpoch: i % 5 === 0 ? 1 : late });
+      }
+      const pubkeys = someKeys(state);
+      expect(read("fulu", serialize("fulu", state), pubkeys)).to.deep.equal(expectedParts("fulu", state, pubkeys));
+    });
+
     it("one octet at a time", () => {
       const state = randomState("electra", SHAPE);
       const pubkeys = someKeys(state);
