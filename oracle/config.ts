@@ -36,6 +36,15 @@ const schema = z
     poolManager: address,
     executionUrls: z.array(url).min(1),
     beaconUrls: z.array(url).default([]),
+    /** Seconds of the machine after which a beacon node is given up. */
+    beaconTimeouts: z
+      .strictObject({
+        /** For an answer; within a state, for a pause. */
+        requestSeconds: z.number().positive().max(600).default(15),
+        /** For a whole state. */
+        stateSeconds: z.number().positive().max(86_400).default(600),
+      })
+      .prefault({}),
     roles: z
       .array(z.enum(ROLES))
       .min(1)
@@ -112,6 +121,8 @@ const ENVIRONMENT: Readonly<Record<string, readonly [path: string, read: (text: 
   POOL_MANAGER: ["poolManager", same],
   EXECUTION_URLS: ["executionUrls", list],
   BEACON_URLS: ["beaconUrls", list],
+  BEACON_REQUEST_SECONDS: ["beaconTimeouts.requestSeconds", number],
+  BEACON_STATE_SECONDS: ["beaconTimeouts.stateSeconds", number],
   ROLES: ["roles", list],
   COLLECTORS: ["collectors", list],
   LISTEN_HOST: ["listen.host", same],

@@ -1,20 +1,21 @@
 import path from "node:path";
+import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import type { Signer } from "ethers";
 import { schedule, type ScheduledTask } from "node-cron";
-import type { EventSubscription } from "./beacon/client.js";
 import { hasherWarning } from "./beacon/hasher.js";
-import type { Head } from "./clock.js";
+import { slotAt, type FrameConfig, type Head } from "./clock.js";
 import { openKey, type Config, type Role } from "./config.js";
 import { ChainReader } from "./execution/chain.js";
 import { connectPool } from "./execution/contracts.js";
 import { EventStore } from "./execution/eventStore.js";
 import { FailoverProvider, readHead } from "./execution/provider.js";
 import { codeOf, ConfigError, ServiceError } from "./ops/errors.js";
-import { createHttpServer } from "./ops/http.js";
+import { ChainWatch } from "./ops/chainWatch.js";
+import { createHttpServer, type Health } from "./ops/http.js";
 import { prepareDataDir } from "./ops/dataDir.js";
 import { createLogger, describeError, type ServiceLogger } from "./ops/logging.js";
 import { createMetrics } from "./ops/metrics.js";
-import { BeaconNodes } from "./roles/beaconNodes.js";
+import { connectBeacon, type BeaconNodes } from "./roles/beaconNodes.js";
 import { GuardianRole } from "./roles/guardian.js";
 import { KeeperRole } from "./roles/keeper.js";
 import { OracleRole } from "./roles/oracle.js";
@@ -84,14 +85,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     logger,
   });
   const chain = new ChainReader(provider, contracts, events);
-  const beacon = new BeaconNodes({
-    urls: config.beaconUrls,
-    chainId,
-    depositContract: contracts.addresses.depositContract,
-    frames: contracts.frames,
-    metrics,
-    logger,
-  });
+  const beacon = connectBeacon(config, contracts, metrics, logger);
   const { reportOracle, guardians } = contracts.addresses;
   const domains: SigningDomains = { chainId, reportOracle, guardians };
   const signerOf = (role: Role): Signer => signerFor(role, config, options);
@@ -142,7 +136,8 @@ export async function startService(config: Config, options: ServiceOptions = {})
     running.push({ role: "keeper", processHead: (head) => role.processHead(head) });
   }
 
-  const service = new RunningService({ config, provider, beacon, running, keeper, metrics, logger, app });
+  const { frames } = contracts;
+  const service = new RunningService({ config, frames, provider, beacon, running, keeper, metrics, logger, app });
   await service.start(options);
   return service;
 }
@@ -161,8 +156,12 @@ function signerFor(role: Role, { keys }: Config, { signers, environment }: Servi
   );
 }
 
+/** Nodes that mean no good may announce as much as they like: the head is looked at once in this time at most. */
+const EVENT_PAUSE_MS = 1_000;
+
 interface Parts {
   readonly config: Config;
+  readonly frames: FrameConfig;
   readonly provider: FailoverProvider;
   readonly beacon: BeaconNodes;
   readonly running: readonly RunningRole[];
@@ -175,18 +174,25 @@ interface Parts {
 class RunningService implements Service {
   url = "";
   readonly #parts: Parts;
+  readonly #watch: ChainWatch;
   readonly #stopped = new AbortController();
   #last: Round | null = null;
   /** why the head could not be read when it was last tried */
   #headless: unknown = null;
   #queue: Promise<unknown> = Promise.resolve();
   #isTriggered = false;
+  /** a beacon node announced finality since the last round began */
+  #isFinalityNew = false;
+  #epoch: number | null = null;
   #poll: NodeJS.Timeout | undefined;
   #heartbeat: ScheduledTask | undefined;
-  #subscriptions: EventSubscription[] = [];
+  /** runs while announcements wait */
+  #pause: NodeJS.Timeout | undefined;
+  #isAnnounced = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#watch = new ChainWatch(parts);
   }
 
   get roles(): readonly Role[] {
@@ -197,13 +203,17 @@ class RunningService implements Service {
     return this.#last?.head ?? null;
   }
 
-  get health(): { roles: readonly Role[]; processedHead: Head | null; failures: Record<string, string> } {
+  get health(): Health {
+    const { alarms } = this.#watch;
     const failures = (this.#last?.failures ?? []).map(({ role, error }): [string, unknown] => [role, error]);
     if (this.#headless !== null) failures.push(["head", this.#headless]);
+    else if (alarms.HeadStalled !== undefined) failures.push(["head", alarms.HeadStalled]);
     return {
       roles: this.roles,
       processedHead: this.processedHead,
       failures: Object.fromEntries(failures.map(([name, error]) => [name, String(describeError(error).message)])),
+      alarms,
+      beaconNodes: this.#parts.beacon.health,
     };
   }
 
@@ -236,16 +246,15 @@ class RunningService implements Service {
     this.#heartbeat = schedule("* * * * *", () => {
       logger.info({ processedHead: this.processedHead }, "alive");
     });
-    this.#subscriptions = beacon.clients.map((client) =>
-      client.subscribe({
-        onHead: () => {
-          this.#trigger();
-        },
-        onError: (error) => {
-          logger.debug({ error }, "event stream failed; polling goes on");
-        },
-      }),
-    );
+    beacon.follow({
+      onHead: () => {
+        this.#announced();
+      },
+      onFinalized: () => {
+        this.#isFinalityNew = true;
+        this.#announced();
+      },
+    });
     this.#trigger();
   }
 
@@ -259,14 +268,27 @@ class RunningService implements Service {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
     clearInterval(this.#poll);
-    this.#subscriptions.forEach((subscription) => {
-      subscription.close();
-    });
+    this.#parts.beacon.close();
+    clearTimeout(this.#pause);
     await this.#heartbeat?.destroy();
     await this.#queue;
     await this.#parts.app.close();
     this.#parts.provider.destroy();
     this.#parts.logger.info("stopped");
+  }
+
+  #announced(): void {
+    if (this.#pause !== undefined) {
+      this.#isAnnounced = true;
+      return;
+    }
+    this.#trigger();
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      if (!this.#isAnnounced) return;
+      this.#isAnnounced = false;
+      this.#announced();
+    }, EVENT_PAUSE_MS);
   }
 
   #trigger(): void {
@@ -299,7 +321,10 @@ class RunningService implements Service {
       this.#headless = error;
       throw error;
     }
-    if (this.#last?.head.hash === head.hash && this.#last.failures.length === 0) return this.#last;
+    this.#watch.sawHead(head);
+    const isDone = this.#last?.head.hash === head.hash && this.#last.failures.length === 0;
+    if (this.#last !== null && isDone && !this.#isFinalityNew) return this.#last;
+    await this.#survey(head);
     const failures: RoleFailure[] = [];
     for (const { role, processHead } of running) {
       try {
@@ -319,5 +344,19 @@ class RunningService implements Service {
     metrics.head.set(head.number);
     metrics.headTimestamp.set(head.timestamp);
     return this.#last;
+  }
+
+  /** How the chain and the beacon nodes are: once an epoch, and when finality is announced. Alarms only: it never fails. */
+  async #survey(head: Head): Promise<void> {
+    const { frames, provider, beacon } = this.#parts;
+    const slot = slotAt(frames, head.timestamp);
+    const epoch = Math.floor(slot / SLOTS_PER_EPOCH);
+    if (epoch !== this.#epoch || this.#isFinalityNew) {
+      const finalized = await readHead(provider, "finalized").catch(() => null); // some nodes fail while nothing is final
+      if (finalized !== null) this.#watch.sawFinalized(head, finalized);
+    }
+    this.#epoch = epoch;
+    this.#isFinalityNew = false;
+    await beacon.survey(slot);
   }
 }

@@ -31,6 +31,9 @@ const MAX_JSON_SIZE = 2 ** 20;
 /** One server-sent event has some 500 octets. */
 const MAX_EVENT_SIZE = 2 ** 16;
 
+/** How a node is it knows without looking anything up. */
+const SYNCING_TIMEOUT_MS = 5_000;
+
 const OCTETS = "application/octet-stream";
 
 export interface BeaconClientOptions {
@@ -114,7 +117,7 @@ export class BeaconClient {
   }
 
   async syncing(): Promise<Syncing> {
-    return (await this.#json("/eth/v1/node/syncing", syncingAnswer)).data;
+    return (await this.#json("/eth/v1/node/syncing", syncingAnswer, SYNCING_TIMEOUT_MS)).data;
   }
 
   async version(): Promise<string> {
@@ -233,8 +236,8 @@ export class BeaconClient {
     }
   }
 
-  async #json<T>(path: string, schema: ZodType<T>): Promise<T> {
-    const signal = AbortSignal.timeout(this.#options.requestTimeoutMs);
+  async #json<T>(path: string, schema: ZodType<T>, mostMs = Infinity): Promise<T> {
+    const signal = AbortSignal.timeout(Math.min(this.#options.requestTimeoutMs, mostMs));
     const response = await this.#request<string>(path, "text", "application/json", signal);
     return this.#parse(path, response.data, schema);
   }
@@ -327,7 +330,7 @@ export class BeaconClient {
   // The original error is not kept: it holds the request with its credentials.
   #fromTransport(path: string, error: unknown, signal: AbortSignal, otherwise: BeaconNodeErrorCode): BeaconNodeError {
     if (signal.aborted) {
-      const advice = "See whether the node is overloaded, or raise the time limit.";
+      const advice = "See whether the node is overloaded, or raise the time limit (beaconTimeouts).";
       return this.#error("BEACON_NODE_TIMEOUT", path, "it did not answer in time", advice);
     }
     const reason = error instanceof Error ? error.message : String(error);

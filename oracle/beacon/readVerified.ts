@@ -44,14 +44,7 @@ async function readVerified(
   options: StateReaderOptions,
 ): Promise<{ readonly state: VerifiedState; readonly reader: StateReader }> {
   const { header } = await client.header(blockRoot);
-  const computedRoot = headerRoot(header);
-  if (computedRoot !== blockRoot) {
-    throw new VerificationError(
-      "BLOCK_ROOT_MISMATCH",
-      `Beacon node ${client.name} served a forged or corrupted block header: it hashes to ${computedRoot}, asked for was ${blockRoot}. Use another beacon node.`,
-      { node: client.name, blockRoot, computedRoot },
-    );
-  }
+  verifyHeader(client, header, blockRoot);
   const { fork, octets } = await openState(client, header);
   const reader = new StateReader(fork, options);
   const parts = await readParts(client, reader, octets);
@@ -63,6 +56,17 @@ async function readVerified(
     );
   }
   return { state: { ...parts, blockRoot, header }, reader };
+}
+
+/** Refuses a header that is not that of the block. */
+export function verifyHeader({ name }: BeaconClient, header: BlockHeader, blockRoot: string): void {
+  const computedRoot = headerRoot(header);
+  if (computedRoot === blockRoot) return;
+  throw new VerificationError(
+    "BLOCK_ROOT_MISMATCH",
+    `Beacon node ${name} served a forged or corrupted block header: it hashes to ${computedRoot}, not to ${blockRoot}. Use another beacon node.`,
+    { node: name, blockRoot, computedRoot },
+  );
 }
 
 /** hash_tree_root of a block's header, which is the block's root. */

@@ -5,7 +5,7 @@ import type { Config } from "../config.js";
 import { ConfigError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
 import { createMetrics } from "../ops/metrics.js";
-import { BeaconNodes } from "../roles/beaconNodes.js";
+import { connectBeacon, type BeaconNodes } from "../roles/beaconNodes.js";
 import { ChainReader } from "./chain.js";
 import { connectPool } from "./contracts.js";
 import { EventStore } from "./eventStore.js";
@@ -20,18 +20,9 @@ export async function readOnly<T>(
   if (config.beaconUrls.length === 0) {
     throw new ConfigError("ConfigInvalid", "beaconUrls: must name at least one beacon node.");
   }
-  return readChain(config, logger, (chain) => {
-    const { frames, addresses } = chain.contracts;
-    const beacon = new BeaconNodes({
-      urls: config.beaconUrls,
-      chainId: config.chainId,
-      depositContract: addresses.depositContract,
-      frames,
-      metrics: createMetrics(),
-      logger,
-    });
-    return read(chain, beacon);
-  });
+  return readChain(config, logger, (chain) =>
+    read(chain, connectBeacon(config, chain.contracts, createMetrics(), logger)),
+  );
 }
 
 /** Reads the chain once: it begins with the events that a service has read, and leaves that service's files alone. */

@@ -4,8 +4,9 @@ import { openKey, type Config, type Role } from "../config.js";
 import { connectPool, type PoolContracts } from "../execution/contracts.js";
 import { chainIdOf, FailoverProvider, readHead } from "../execution/provider.js";
 import { REPORT_VERSION } from "../report/report.js";
-import { BeaconNodes } from "../roles/beaconNodes.js";
 import { readWithdrawn } from "../roles/reference.js";
+import { connectBeacon } from "../roles/beaconNodes.js";
+import { stateOf } from "../roles/nodeHealth.js";
 import { digestOf, domainSeparator, type Report } from "../signatures/messages.js";
 import { ssvCodeOf, unknownCode } from "../ssv/code.js";
 import { prepareDataDir } from "./dataDir.js";
@@ -175,23 +176,13 @@ async function checkBeacon(
   logger: ServiceLogger,
   check: Check,
 ): Promise<void> {
-  const nodes = new BeaconNodes({
-    urls: config.beaconUrls,
-    chainId: config.chainId,
-    depositContract: contracts.addresses.depositContract,
-    frames: contracts.frames,
-    metrics: createMetrics(),
-    logger,
-  });
+  const nodes = connectBeacon(config, contracts, createMetrics(), logger);
   for (const client of nodes.clients) {
     await check(`beacon node ${client.name}`, async () => {
       await nodes.check(client);
-      const [{ genesisValidatorsRoot }, { isSyncing, isExecutionOffline }] = await Promise.all([
-        client.genesis(),
-        client.syncing(),
-      ]);
-      if (isSyncing || isExecutionOffline)
-        throw new Error("It is syncing or has no execution client: wait, or use another.");
+      const [{ genesisValidatorsRoot }, syncing] = await Promise.all([client.genesis(), client.syncing()]);
+      const state = stateOf(syncing, syncing.headSlot);
+      if (state !== "ready") throw new Error(`It is ${state}, at slot ${syncing.headSlot}: wait, or use another.`);
       return `genesis ${genesisValidatorsRoot}`;
     });
   }

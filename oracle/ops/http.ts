@@ -1,5 +1,6 @@
 import fastify, { type FastifyInstance } from "fastify";
 import type { Head } from "../clock.js";
+import type { NodeHealth } from "../roles/nodeHealth.js";
 import type { Metrics } from "./metrics.js";
 
 /** A member's request is there in an instant. Who sends one octet at a time holds a connection no longer than this. */
@@ -14,6 +15,9 @@ export interface Health {
   readonly processedHead: Head | null;
   /** what failed in the last round, by role */
   readonly failures: Readonly<Record<string, string>>;
+  /** what is wrong with the chain itself; a restart does not mend it */
+  readonly alarms: Readonly<Record<string, string>>;
+  readonly beaconNodes: readonly NodeHealth[];
 }
 
 /** The service's own web server: health, metrics, and whatever its roles add before it listens. */

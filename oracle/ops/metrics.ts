@@ -14,6 +14,10 @@ export interface Metrics {
   readonly guardianApprovals: Counter<"kind">;
   readonly guardianRefusals: Counter<"reason">;
   readonly alerts: Counter<"reason">;
+  readonly beaconNodeReady: Gauge<"node">;
+  readonly beaconNodeHeadSlot: Gauge<"node">;
+  readonly beaconNodeFailures: Counter<"node" | "code">;
+  readonly finalityLag: Gauge;
   readonly jobs: Counter<"job" | "result">;
   readonly exitDemand: Gauge<"part">;
   readonly validators: Gauge<"state">;
@@ -41,6 +45,16 @@ export function createMetrics(): Metrics {
     guardianApprovals: counter("guardian_approvals_total", "Batches and deposits this guardian signed", ["kind"]),
     guardianRefusals: counter("guardian_refusals_total", "Reasons for which this guardian did not sign", ["reason"]),
     alerts: counter("alerts_total", "Somebody must look now", ["reason"]),
+    beaconNodeReady: gauge("beacon_node_ready", "1 for a beacon node that is in sync and asked in its turn", ["node"]),
+    beaconNodeHeadSlot: gauge("beacon_node_head_slot", "Head of a beacon node when it was last asked", ["node"]),
+    beaconNodeFailures: counter("beacon_node_failures_total", "Times a beacon node failed or lied, by error code", [
+      "node",
+      "code",
+    ]),
+    finalityLag: gauge(
+      "finality_lag_slots",
+      "Slots from the last finalised block to the head; two epochs or three is usual",
+    ),
     jobs: counter("keeper_jobs_total", "What became of the keeper's transactions", ["job", "result"]),
     exitDemand: gauge(
       "exit_demand",

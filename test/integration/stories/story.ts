@@ -13,8 +13,9 @@ import {
 import type { BlockRecord } from "../../../devnet/consensus/blockStore.js";
 import { SIGNATURES_PATH } from "../../../oracle/signatures/collector.js";
 import { messageToJson, sign, type Report } from "../../../oracle/signatures/messages.js";
-import { createLogger, type ServiceLogger } from "../../../oracle/ops/logging.js";
 import { Auditor, type Audit } from "../../../scripts/audit.js";
+
+export { recordingLogger, type LogRecord } from "../../unit/services/log.js";
 
 export const WEI_PER_GWEI = 10n ** 9n;
 export const COMMITTEE = [0, 1, 2] as const;
@@ -149,21 +150,6 @@ export async function falseReport(
 }
 
 export const eth = (amount: string): bigint => parseEther(amount);
-
-export interface LogRecord {
-  readonly level: string;
-  readonly msg: string;
-  readonly [field: string]: unknown;
-}
-
-/** A logger whose records can be read. */
-export function recordingLogger(): { logger: ServiceLogger; records: LogRecord[] } {
-  const records: LogRecord[] = [];
-  const write = (line: string): void => {
-    records.push(JSON.parse(line) as LogRecord);
-  };
-  return { logger: createLogger("debug", { write }), records };
-}
 
 /** The value of a service's metric, as anybody reads it, summed over all labels but those given; 0 while nothing was counted. */
 export async function metric(

@@ -97,7 +97,7 @@ export class TestBeaconNode {
   }
 
   /** Answers a route in another way from now on. */
-  replace(route: "header" | "state" | "spec" | "events" | "version" | "genesis", handler: Handler): void {
+  replace(route: "header" | "state" | "spec" | "events" | "version" | "genesis" | "syncing", handler: Handler): void {
     const paths = {
       header: "/eth/v1/beacon/headers/:id",
       state: "/eth/v2/debug/beacon/states/:id",
@@ -105,6 +105,7 @@ export class TestBeaconNode {
       events: "/eth/v1/events",
       version: "/eth/v1/node/version",
       genesis: "/eth/v1/beacon/genesis",
+      syncing: "/eth/v1/node/syncing",
     };
     this.#replaced.set(paths[route], handler);
   }

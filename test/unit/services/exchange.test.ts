@@ -26,7 +26,13 @@ describe("push exchange", () => {
     store = new SignatureStore();
     store.update(context());
     metrics = createMetrics();
-    app = createHttpServer(metrics, () => ({ roles: ["keeper"], processedHead: null, failures: {} }));
+    app = createHttpServer(metrics, () => ({
+      roles: ["keeper"],
+      processedHead: null,
+      failures: {},
+      alarms: {},
+      beaconNodes: [],
+    }));
     registerCollector(app, store, metrics, logger);
     url = await app.listen({ host: "127.0.0.1", port: 0 });
     report = await sign({ kind: "report", message: REPORT }, DOMAINS, oracle);
