@@ -45,9 +45,9 @@ export interface BeaconClientOptions {
 
 const DEFAULT_OPTIONS: BeaconClientOptions = { requestTimeoutMs: 15_000, stateTimeoutMs: 600_000 };
 
-/** A serialised state on its way. */
-export interface StateStream {
-  /** What the node says the state's fork is. Not verified: a wrong one gives another root. */
+/** Something large and serialised, on its way. */
+export interface OctetStream {
+  /** What the node says its fork is. Not verified: a wrong one gives another root. */
   readonly fork: SupportedFork;
   /** The octets, once; each piece only until the next is asked for. Leaving the loop early closes the connection. */
   readonly octets: AsyncIterable<Uint8Array>;
@@ -125,8 +125,16 @@ export class BeaconClient {
   }
 
   /** @param stateId a state root, or a slot of a block (the state of an empty slot is another one) */
-  async streamState(stateId: string | number): Promise<StateStream> {
-    const path = `/eth/v2/debug/beacon/states/${encodeURIComponent(stateId)}`;
+  streamState(stateId: string | number): Promise<OctetStream> {
+    return this.#stream(`/eth/v2/debug/beacon/states/${encodeURIComponent(stateId)}`);
+  }
+
+  /** The signed envelope of a block's execution payload, from Gloas on. */
+  streamPayload(blockRoot: string): Promise<OctetStream> {
+    return this.#stream(`/eth/v1/beacon/execution_payload_envelopes/${encodeURIComponent(blockRoot)}`);
+  }
+
+  async #stream(path: string): Promise<OctetStream> {
     const watchdog = new Watchdog(this.#options.requestTimeoutMs, this.#options.stateTimeoutMs);
     let stream: Readable | undefined;
     try {

@@ -32,7 +32,7 @@ export class BeaconNodeError extends PoolError<BeaconNodeErrorCode> {
 }
 
 /** What a node served is well formed and is not what the chain committed to. */
-export type VerificationErrorCode = "BLOCK_ROOT_MISMATCH" | "STATE_ROOT_MISMATCH";
+export type VerificationErrorCode = "BLOCK_ROOT_MISMATCH" | "STATE_ROOT_MISMATCH" | "REQUESTS_ROOT_MISMATCH";
 
 /** A beacon node served data that does not hash to the root it was asked for. */
 export class VerificationError extends PoolError<VerificationErrorCode> {

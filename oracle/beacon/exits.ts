@@ -9,7 +9,7 @@ import {
 import { timeOfSlot, type FrameConfig } from "../clock.js";
 import type { SupportedFork } from "./forks.js";
 import type { ExitRules } from "./schemas.js";
-import { FAR_FUTURE_EPOCH, type StateParts, type SweepParts, type ValidatorRecord } from "./stateParts.js";
+import { FAR_FUTURE_EPOCH, type StateParts, type ValidatorRecord } from "./stateParts.js";
 
 /**
  * When the ether of validators comes back. What a state has decided is certain: the exit epoch of a validator that exits, and the
@@ -17,19 +17,20 @@ import { FAR_FUTURE_EPOCH, type StateParts, type SweepParts, type ValidatorRecor
  *
  * - an exit that is asked for enters the chain in the epoch of the state, or as soon as the validator is old enough to exit, and no
  *   exit of somebody else comes before it;
- * - every slot has a block, no validator is added, and the sweep goes on as dense as it is: each active validator with the largest
+ * - every slot has a block, from Gloas on with its payload, that pays its builder; no validator is added, and the sweep goes on as dense as it is: each active validator with the largest
  *   effective balance its credentials allow has earned something when its turn comes, no other one has.
  *
- * The consensus specification (Electra and Fulu) says, in gwei, `/` rounds down:
+ * The consensus specification says, in gwei, `/` rounds down:
  *
  *     churn = max(MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA, total_active_balance / CHURN_LIMIT_QUOTIENT), rounded down to whole ETH,
- *             at most MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT
+ *             at most MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT;
+ *             from Gloas on with CHURN_LIMIT_QUOTIENT_GLOAS, and with no upper bound
  *     exit epoch: the first from max(earliest_exit_epoch, current_epoch + 1 + MAX_SEED_LOOKAHEAD) on in which the effective balance
  *             fits, each epoch letting `churn` leave, exits before it included (compute_exit_epoch_and_update_churn)
  *     withdrawable epoch = exit epoch + MIN_VALIDATOR_WITHDRAWABILITY_DELAY
  *     sweep: a block looks at the next MAX_VALIDATORS_PER_WITHDRAWALS_SWEEP validators and pays those that have something to be paid,
  *             until it has MAX_WITHDRAWALS_PER_PAYLOAD withdrawals, of which requests of the execution layer may have taken
- *             MAX_PENDING_PARTIALS_PER_WITHDRAWALS_SWEEP before
+ *             MAX_PENDING_PARTIALS_PER_WITHDRAWALS_SWEEP before; from Gloas on the payment of a builder takes one too
  */
 export interface ReturnEstimate {
   readonly exitEpoch: number;
@@ -69,10 +70,11 @@ type Leaving = Pick<ValidatorRecord, "pubkey" | "index" | "exitEpoch" | "withdra
 
 const INCREMENT = BigInt(EFFECTIVE_BALANCE_INCREMENT);
 
-/** Balance that may leave in an epoch. A fork with other rules (EIP-8061) adds its own. */
+/** Balance that may leave in an epoch. */
 const EXIT_CHURN: Readonly<Record<SupportedFork, (totalActiveBalanceGwei: bigint, rules: ExitRules) => bigint>> = {
   electra: activationExitChurnGwei,
   fulu: activationExitChurnGwei,
+  gloas: exitChurnGwei,
 };
 
 /**
@@ -118,6 +120,13 @@ function activationExitChurnGwei(totalActiveBalanceGwei: bigint, rules: ExitRule
   return wholeGwei < rules.maxExitChurnGwei ? wholeGwei : rules.maxExitChurnGwei;
 }
 
+/** `get_exit_churn_limit` of EIP-8061: exits have a churn of their own, without an upper bound. */
+function exitChurnGwei(totalActiveBalanceGwei: bigint, rules: ExitRules): bigint {
+  const shareGwei = totalActiveBalanceGwei / rules.churnLimitQuotientGloas;
+  const churnGwei = shareGwei > rules.minChurnGwei ? shareGwei : rules.minChurnGwei;
+  return churnGwei - (churnGwei % INCREMENT);
+}
+
 /** `compute_exit_epoch_and_update_churn`: the queue after an exit that enters the chain in an epoch. */
 function enqueue(queue: ExitQueue, epoch: number, balanceGwei: bigint, churnGwei: bigint): ExitQueue {
   const first = Math.max(queue.earliestExitEpoch, epoch + 1 + MAX_SEED_LOOKAHEAD);
@@ -140,22 +149,30 @@ function estimateSweep(state: ExitContext, validator: Leaving, frames: FrameConf
 }
 
 /** The first slot from `first` on in which the sweep passes a validator: it does so once in every round. */
-function likelySlot({ slot, sweep, validatorCount }: ExitContext, { pubkey, index }: Leaving, first: number): number {
+function likelySlot(state: ExitContext, { pubkey, index }: Leaving, first: number): number {
+  const { slot, sweep, validatorCount } = state;
+  const room = roomPerBlock(state);
   const ahead = (index - sweep.nextIndex + validatorCount) % validatorCount;
-  const passing = slot + 1 + blocksFor(sweep.payableAhead.get(pubkey) ?? 0, ahead);
+  const passing = slot + 1 + blocksFor(sweep.payableAhead.get(pubkey) ?? 0, ahead, room);
   // a round of less than a block passes everyone in each
-  const round = Math.max(1, blocksFor(sweep.payable, validatorCount));
+  const round = Math.max(1, blocksFor(sweep.payable, validatorCount, room));
   const rounds = Math.max(0, Math.ceil((first - passing) / round));
   return Math.max(first, Math.floor(passing + rounds * round));
 }
 
 /** Blocks that the sweep needs to pass so many validators, some of which it pays. */
-function blocksFor(payable: number, validators: number): number {
-  return Math.max(payable / MAX_WITHDRAWALS_PER_PAYLOAD, validators / MAX_VALIDATORS_PER_WITHDRAWALS_SWEEP);
+function blocksFor(payable: number, validators: number, room: number): number {
+  return Math.max(payable / room, validators / MAX_VALIDATORS_PER_WITHDRAWALS_SWEEP);
 }
 
 /** Every block that does not pass as many validators as it may look at pays as many as it has room for. */
-function slowestRound({ sweep, validatorCount }: { sweep: SweepParts; validatorCount: number }): number {
-  const room = MAX_WITHDRAWALS_PER_PAYLOAD - MAX_PENDING_PARTIALS_PER_WITHDRAWALS_SWEEP;
+function slowestRound(state: ExitContext): number {
+  const { sweep, validatorCount } = state;
+  const room = roomPerBlock(state) - MAX_PENDING_PARTIALS_PER_WITHDRAWALS_SWEEP;
   return Math.ceil(sweep.funded / room) + Math.ceil(validatorCount / MAX_VALIDATORS_PER_WITHDRAWALS_SWEEP);
+}
+
+/** Withdrawals of a block that are left for validators. */
+function roomPerBlock({ fork }: ExitContext): number {
+  return fork === "gloas" ? MAX_WITHDRAWALS_PER_PAYLOAD - 1 : MAX_WITHDRAWALS_PER_PAYLOAD;
 }

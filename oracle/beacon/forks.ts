@@ -5,15 +5,11 @@ import { StateError } from "./errors.js";
 import type { TreeShape } from "./gindex.js";
 import { NODE_SIZE, treeDepth } from "./merkle.js";
 
-/** Forks whose states the reader reads and proves from. A new one needs its types, and the reader's tests to pass with them. */
-export const READABLE_FORKS = ["electra", "fulu", "gloas"] as const;
-export type ReadableFork = (typeof READABLE_FORKS)[number];
-
 /**
- * Forks whose states are reported from. Gloas is not among them: its execution payloads come after their beacon blocks, or not
- * at all, so that the rules of the report need a review first.
+ * Forks whose states are read, proven from and reported from. A new one needs its types, the reader's tests to pass with them, and a
+ * review of the rules of the report (docs/report.md).
  */
-export const SUPPORTED_FORKS = ["electra", "fulu"] as const;
+export const SUPPORTED_FORKS = ["electra", "fulu", "gloas"] as const;
 export type SupportedFork = (typeof SUPPORTED_FORKS)[number];
 
 /** What differs between the forks, of all that the reader uses. */
@@ -21,12 +17,16 @@ export interface ForkTypes {
   readonly state: AnyContainer;
   /** None where the state has only the hash of the latest execution block. */
   readonly payloadHeader: typeof ssz.deneb.ExecutionPayloadHeader | undefined;
+  /** Where payloads come apart from their blocks. */
+  readonly bid: typeof ssz.gloas.ExecutionPayloadBid | undefined;
 }
 
 /** The consensus types of a fork, of the preset that is active in this process. */
-export function forkTypes(fork: ReadableFork): ForkTypes {
-  if (fork === "gloas") return { state: ssz.gloas.BeaconState, payloadHeader: undefined };
-  return { state: ssz[fork].BeaconState, payloadHeader: ssz[fork].ExecutionPayloadHeader };
+export function forkTypes(fork: SupportedFork): ForkTypes {
+  if (fork === "gloas") {
+    return { state: ssz.gloas.BeaconState, payloadHeader: undefined, bid: ssz.gloas.ExecutionPayloadBid };
+  }
+  return { state: ssz[fork].BeaconState, payloadHeader: ssz[fork].ExecutionPayloadHeader, bid: undefined };
 }
 
 /** How the roots of a container's fields are merkleized. */

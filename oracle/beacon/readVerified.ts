@@ -1,5 +1,5 @@
 import { ssz } from "@lodestar/types";
-import type { BeaconClient, StateStream } from "./client.js";
+import type { BeaconClient, OctetStream } from "./client.js";
 import { BeaconNodeError, StateError, VerificationError } from "./errors.js";
 import { fromHex, toHex } from "./hex.js";
 import type { BlockHeader, StateParts } from "./stateParts.js";
@@ -7,10 +7,10 @@ import type { StateProofs } from "./stateProofs.js";
 import { StateReader, type StateReaderOptions } from "./stateReader.js";
 
 /** What was taken from a state whose octets hash to the root in the header of the block. */
-export interface VerifiedState extends StateParts {
+export type VerifiedState = StateParts & {
   readonly blockRoot: string;
   readonly header: BlockHeader;
-}
+};
 
 /**
  * Reads the state after a block and verifies it down from the block's root: the header must hash to that root, the state's
@@ -85,7 +85,7 @@ export function headerRoot(header: BlockHeader): string {
  * By its root; some nodes find an older state only by its slot, others none by its root. Which state it is, the root decides in
  * either case.
  */
-async function openState(client: BeaconClient, header: BlockHeader): Promise<StateStream> {
+async function openState(client: BeaconClient, header: BlockHeader): Promise<OctetStream> {
   try {
     return await client.streamState(header.stateRoot);
   } catch (error) {

@@ -9,6 +9,7 @@ const uint = z
   .regex(/^(0|[1-9][0-9]{0,15})$/, "not a decimal number below 2^53")
   .transform(Number);
 
+const quotient = uint.refine((value) => value > 0, "must not be 0").transform(BigInt);
 const churn = uint.refine((gwei) => gwei >= EFFECTIVE_BALANCE_INCREMENT, "less than 1 ETH").transform(BigInt);
 
 const octets = (size: number) =>
@@ -65,7 +66,9 @@ export const specAnswer = z.object({
 export const exitRulesAnswer = z.object({
   data: z
     .object({
-      CHURN_LIMIT_QUOTIENT: uint.refine((quotient) => quotient > 0, "must not be 0").transform(BigInt),
+      CHURN_LIMIT_QUOTIENT: quotient,
+      // a node that does not know Gloas yet does not tell it; mainnet's
+      CHURN_LIMIT_QUOTIENT_GLOAS: quotient.default(2n ** 15n),
       MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: churn,
       MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT: churn,
       MIN_VALIDATOR_WITHDRAWABILITY_DELAY: uint,
@@ -73,6 +76,7 @@ export const exitRulesAnswer = z.object({
     })
     .transform((data) => ({
       churnLimitQuotient: data.CHURN_LIMIT_QUOTIENT,
+      churnLimitQuotientGloas: data.CHURN_LIMIT_QUOTIENT_GLOAS,
       minChurnGwei: data.MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA,
       maxExitChurnGwei: data.MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT,
       minValidatorWithdrawabilityDelay: data.MIN_VALIDATOR_WITHDRAWABILITY_DELAY,

@@ -1,4 +1,4 @@
-import type { ReadableFork, SupportedFork } from "./forks.js";
+import type { SupportedFork } from "./forks.js";
 
 /** Epoch of something that has not been scheduled (the consensus specification's FAR_FUTURE_EPOCH). */
 export const FAR_FUTURE_EPOCH = Infinity;
@@ -22,12 +22,16 @@ export interface ValidatorRecord {
   readonly inactivityScore: bigint;
 }
 
-/** A deposit that waits in the beacon state (EIP-6110, EIP-7251). */
-export interface PendingDeposit {
+/** A deposit of the execution layer (EIP-6110). */
+export interface DepositRequest {
   readonly pubkey: string;
   readonly withdrawalCredentials: string;
   readonly amountGwei: bigint;
   readonly signature: string;
+}
+
+/** One that waits in the beacon state (EIP-7251). */
+export interface PendingDeposit extends DepositRequest {
   readonly slot: number;
 }
 
@@ -80,21 +84,32 @@ export interface ExecutionBlock {
   readonly timestamp: number;
 }
 
+/** What the latest block promises about its execution payload, which comes after it or never (EIP-7732). */
+export interface PayloadBid {
+  readonly blockHash: string;
+  /** hash_tree_root of the requests of the execution layer in it, deposits among them; the next beacon block brings them. */
+  readonly executionRequestsRoot: string;
+}
+
 /** What the reader takes from a state, with the root of the very octets that it took it from. */
-export interface StateParts extends CommonParts {
-  readonly fork: SupportedFork;
+export type StateParts = HeaderStateParts | GloasStateParts;
+
+/** Of a state that has the header of its execution block. */
+export interface HeaderStateParts extends CommonParts {
+  readonly fork: Exclude<SupportedFork, "gloas">;
   /** The execution block that belongs to the latest beacon block. */
   readonly executionBlock: ExecutionBlock;
 }
 
-/** The same of a state of Gloas (EIP-7732). */
+/** Of a state of Gloas (EIP-7732), which has the hash alone. */
 export interface GloasStateParts extends CommonParts {
   readonly fork: "gloas";
-  /** The latest execution block that came: that of the latest beacon block comes after it, or never. */
+  /** The latest execution block whose requests the state has: that of the latest beacon block comes after it, or never. */
   readonly executionBlock: Pick<ExecutionBlock, "hash">;
+  readonly bid: PayloadBid;
 }
 
-export type PartsOf<F extends ReadableFork> = F extends SupportedFork ? StateParts : GloasStateParts;
+export type PartsOf<F extends SupportedFork> = F extends "gloas" ? GloasStateParts : HeaderStateParts;
 
 /** What the states of all forks have. */
 interface CommonParts {

@@ -2,7 +2,7 @@ import { ssz } from "@lodestar/types";
 import { fieldRanges, type AnyContainer } from "./containerHasher.js";
 import { StateError } from "./errors.js";
 import { listLayout, type ElementObserver, type ListLayout, type ListWitness } from "./fieldHashers.js";
-import { containerShape, forkTypes, type ForkTypes, type ReadableFork } from "./forks.js";
+import { containerShape, forkTypes, type ForkTypes, type SupportedFork } from "./forks.js";
 import { chunkGindex, concatGindex } from "./gindex.js";
 import { BatchMerkleizer, hashPair, merkleizeChunks, NODE_SIZE, treeDepth } from "./merkle.js";
 import { helperGindices, inTreeOrder, type Multiproof, type Proof } from "./verifyProof.js";
@@ -286,7 +286,7 @@ export class StateProofs {
 }
 
 /** Generalized index of a leaf in the tree of a block of the fork: where a proof of it must lead. */
-export function gindexOf(fork: ReadableFork, target: ProofTarget): bigint {
+export function gindexOf(fork: SupportedFork, target: ProofTarget): bigint {
   return gindexIn(placeOf(forkTypes(fork), target.list), target);
 }
 

@@ -10,12 +10,12 @@ import {
   ValidatorExtractor,
 } from "./extractors.js";
 import { createFieldHasher, decode, hashFixedField, type ElementObserver, type FieldHasher } from "./fieldHashers.js";
-import { containerShape, forkTypes, type ForkTypes, type ReadableFork, type SupportedFork } from "./forks.js";
+import { containerShape, forkTypes, type ForkTypes, type SupportedFork } from "./forks.js";
 import { fromHex, toHex } from "./hex.js";
 import { createMerkleizer, merkleizeChunks, mixIn, NODE_SIZE } from "./merkle.js";
 import { PubkeyIndex } from "./pubkeyIndex.js";
 import { ProofCollector, type ProofRequest, type StateProofs } from "./stateProofs.js";
-import type { ExecutionBlock, PartsOf, ValidatorRecord } from "./stateParts.js";
+import type { ExecutionBlock, PartsOf, PayloadBid, ValidatorRecord } from "./stateParts.js";
 
 /** Octets of an SSZ offset. */
 const OFFSET_SIZE = 4;
@@ -83,7 +83,7 @@ export interface StateReaderOptions {
  *
  * Where anything lies comes from the consensus types of the fork and the preset of the process.
  */
-export class StateReader<F extends ReadableFork = SupportedFork> {
+export class StateReader<F extends SupportedFork = SupportedFork> {
   readonly #fork: F;
   readonly #types: ForkTypes;
   readonly #pubkeys: ReadonlySet<string>;
@@ -96,6 +96,7 @@ export class StateReader<F extends ReadableFork = SupportedFork> {
   #proofs: ProofCollector | undefined;
   #stateRoot: string | undefined;
   #payloadHeader: Uint8Array = new Uint8Array(0);
+  #bid: Uint8Array = new Uint8Array(0);
   #position = 0;
   #current = 0;
 
@@ -244,6 +245,12 @@ export class StateReader<F extends ReadableFork = SupportedFork> {
           this.#payloadHeader = bytes;
         },
       ],
+      [
+        "latestExecutionPayloadBid",
+        (bytes) => {
+          this.#bid = bytes;
+        },
+      ],
     ]);
   }
 
@@ -312,7 +319,9 @@ export class StateReader<F extends ReadableFork = SupportedFork> {
       pendingPartialWithdrawals: extractors.partialWithdrawals.selected,
       payloadExpectedWithdrawals: extractors.expectedWithdrawals.selected,
     };
-    return parts as PartsOf<F>; // whether the execution block is more than a hash follows from the fork
+    const { bid } = this.#types;
+    const all: unknown = bid === undefined ? parts : { ...parts, bid: this.#decodeBid(bid) };
+    return all as PartsOf<F>; // whether there is a bid, and the execution block is more than a hash, follows from the fork
   }
 
   #executionBlock(): ExecutionBlock | Pick<ExecutionBlock, "hash"> {
@@ -324,6 +333,11 @@ export class StateReader<F extends ReadableFork = SupportedFork> {
       this.#payloadHeader,
     );
     return { number: blockNumber, hash: toHex(blockHash), stateRoot: toHex(stateRoot), timestamp };
+  }
+
+  #decodeBid(type: NonNullable<ForkTypes["bid"]>): PayloadBid {
+    const { blockHash, executionRequestsRoot } = decode("latestExecutionPayloadBid", type, this.#bid);
+    return { blockHash: toHex(blockHash), executionRequestsRoot: toHex(executionRequestsRoot) };
   }
 
   /** A field of fixed size, as a value. */

@@ -9,7 +9,7 @@ const MAX_TRIES = 128;
 
 /**
  * Root of the last beacon block at or before `slot`, from the chain itself: EIP-4788 keeps it under the time of the next block.
- * Null while there is no next block.
+ * Null while there is no next block. From Gloas on blocks without a payload are passed over, so it can be that of a later one.
  */
 export async function beaconRootAt(
   provider: FailoverProvider,

@@ -23,7 +23,7 @@ export function printReport(view: ReportView, explain: boolean): string[] {
 }
 
 function printReference({ head, frame, firstSlot, isFinal, reference, report }: ReportView): string[] {
-  const { slot, blockRoot, stateRoot, fork, executionBlock } = reference;
+  const { slot, blockRoot, stateRoot, fork, executionBlock, payload } = reference;
   return [
     `frame ${frame}, slots ${firstSlot} to ${report.refSlot}; seen from block ${head.number}, ${utc(head.timestamp)}`,
     ...(isFinal ? [] : ["Not final yet: these figures may still change."]),
@@ -31,10 +31,16 @@ function printReference({ head, frame, firstSlot, isFinal, reference, report }: 
     ...aligned([
       ["reference block", `slot ${slot}`, blockRoot, "the root that EIP-4788 has"],
       ["beacon state", fork, stateRoot, "recomputed from all its octets, in the header of that block"],
-      ["execution block", String(executionBlock.number), executionBlock.hash, "in that state"],
+      ["execution block", String(executionBlock.number), executionBlock.hash, IN_STATE[payload]],
     ]),
   ];
 }
+
+const IN_STATE = {
+  processed: "in that state",
+  delivered: "its hash is in that state; the payload after it came, its deposits count",
+  withheld: "its hash is in that state; the payload after it never came",
+};
 
 const WITHDRAWN_FROM = {
   proof: "proven against the state root in the beacon state",
@@ -55,7 +61,7 @@ function printFigures({ report, table, withdrawnFrom, tableSha256 }: ReportView)
     [
       "clBalance",
       formatEther(report.clBalance),
-      `${counted.length} of ${table.length} validators: balances ${total((row) => row.balanceGwei)}, pending deposits ${total((row) => row.pendingGwei)}`,
+      `${counted.length} of ${table.length} validators: balances ${total((row) => row.balanceGwei)}, pending deposits ${total((row) => row.pendingGwei)}, on their way to the vault ${total((row) => row.expectedWithdrawalsGwei)}`,
     ],
     ["openPenalties", formatEther(report.openPenalties), `${slashed} validators, by oracle/report/penalties.ts`],
     ["withdrawnAtRef", formatEther(report.withdrawnAtRef), `${vault}${WITHDRAWN_FROM[withdrawnFrom]}`],
@@ -65,7 +71,18 @@ function printFigures({ report, table, withdrawnFrom, tableSha256 }: ReportView)
 }
 
 function printRows(table: readonly ReportRow[]): string[] {
-  const header = ["id", "index", "cluster", "standing", "balance", "pending", "open penalty", "exit", "why"];
+  const header = [
+    "id",
+    "index",
+    "cluster",
+    "standing",
+    "balance",
+    "pending",
+    "to the vault",
+    "open penalty",
+    "exit",
+    "why",
+  ];
   return aligned([
     header,
     ...table.map((row) => [
@@ -75,6 +92,7 @@ function printRows(table: readonly ReportRow[]): string[] {
       row.standing,
       formatUnits(row.balanceGwei, "gwei"),
       formatUnits(row.pendingGwei, "gwei"),
+      formatUnits(row.expectedWithdrawalsGwei, "gwei"),
       formatUnits(row.openPenaltyGwei, "gwei"),
       row.isExited ? "exited" : row.isExiting ? "exiting" : "-",
       reasonOf(row),
@@ -83,12 +101,15 @@ function printRows(table: readonly ReportRow[]): string[] {
 }
 
 /** Why a validator counts, or why it does not. */
-export function reasonOf({ standing, isSlashed, pendingGwei, balanceGwei, isExited }: ReportRow): string {
+export function reasonOf(row: ReportRow): string {
+  const { standing, isSlashed, pendingGwei, balanceGwei, expectedWithdrawalsGwei, isExited } = row;
   switch (standing) {
     case "owned":
       if (isSlashed) return "counts, less what its slashing still costs";
       if (isExited)
-        return balanceGwei + pendingGwei === 0n ? "gone to the vault" : "gone to the vault; what is left counts";
+        return balanceGwei + pendingGwei + expectedWithdrawalsGwei === 0n
+          ? "gone to the vault"
+          : "gone to the vault; what is left counts";
       return "counts: the pool's credentials";
     case "pending":
       return "counts: the first valid deposit in the queue has the pool's credentials";
@@ -170,8 +191,12 @@ function printAccepted({ accepted, differences, arithmetic }: ReportView): strin
 
 /** For programs. */
 export function reportJson({ table, reference, ...view }: ReportView): string {
-  const { slot, blockRoot, stateRoot, fork, executionBlock } = reference;
-  const told = { ...view, reference: { slot, blockRoot, stateRoot, fork, executionBlock }, table: tableRecords(table) };
+  const { slot, blockRoot, stateRoot, fork, executionBlock, payload } = reference;
+  const told = {
+    ...view,
+    reference: { slot, blockRoot, stateRoot, fork, executionBlock, payload },
+    table: tableRecords(table),
+  };
   return toJson(told);
 }
 

@@ -45,9 +45,10 @@ async function readAt(
   ]);
   const view = await chain.view(head);
   let withdrawnFrom: ReportView["withdrawnFrom"] = "node";
-  const { state, report, table, warnings } = await readReport({
+  const { state, execution, report, table, warnings } = await readReport({
     refSlot,
     root,
+    provider,
     view,
     contracts,
     beacon,
@@ -61,14 +62,14 @@ async function readAt(
   });
   const frame = frameAt(frames, timeOfSlot(frames, refSlot));
   const ours = messageOf(report);
-  const accepted = await readAccepted(chain, frame, state.executionBlock.number, head);
+  const accepted = await readAccepted(chain, frame, execution.lastNumber, head);
   const arithmetic = await readArithmetic(chain, frame, ours, accepted, head);
   return {
     head,
     frame,
     firstSlot: frame * Number(frames.slotsPerFrame),
-    isFinal: finalized !== null && finalized.number > state.executionBlock.number,
-    reference: state,
+    isFinal: finalized !== null && finalized.number > execution.lastNumber,
+    reference: { ...state, executionBlock: execution.block, payload: execution.payload.kind },
     report: ours,
     withdrawnFrom,
     table,

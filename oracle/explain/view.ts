@@ -1,7 +1,8 @@
 import type { VerifiedState } from "../beacon/readVerified.js";
+import type { ExecutionBlock } from "../beacon/stateParts.js";
 import type { Head } from "../clock.js";
 import type { Outlook, PoolTerms } from "../report/outlook.js";
-import type { ReportRow, ReportWarning } from "../report/report.js";
+import type { PayloadOutcome, ReportRow, ReportWarning } from "../report/report.js";
 import type { Report } from "../signatures/messages.js";
 import type { Difference } from "../signatures/store.js";
 
@@ -12,7 +13,10 @@ export interface ReportView {
   readonly firstSlot: number;
   /** False while a reorganisation may still change the figures. */
   readonly isFinal: boolean;
-  readonly reference: Pick<VerifiedState, "slot" | "blockRoot" | "stateRoot" | "fork" | "executionBlock">;
+  readonly reference: Pick<VerifiedState, "slot" | "blockRoot" | "stateRoot" | "fork"> & {
+    readonly executionBlock: ExecutionBlock;
+    readonly payload: PayloadOutcome["kind"];
+  };
   readonly report: Report;
   /** Whether `withdrawnAtRef` is proven, an execution node's word, or what its own proof contradicts. */
   readonly withdrawnFrom: "proof" | "node" | "contradicted";

@@ -14,6 +14,7 @@ export type ServiceErrorCode =
   | "WrongChain"
   | "LogCacheBroken"
   | "HeadMoved"
+  | "HeaderMismatch"
   | "RegistryInconsistent"
   | "DoubleSigning"
   | "RecordMissing"

@@ -1,7 +1,7 @@
 import { ssz } from "@lodestar/types";
 import { getBytes, hexlify } from "ethers";
 import { z } from "zod";
-import { READABLE_FORKS, type ReadableFork } from "../beacon/forks.js";
+import { SUPPORTED_FORKS, type SupportedFork } from "../beacon/forks.js";
 import { NODE_SIZE } from "../beacon/merkle.js";
 import {
   balanceIn,
@@ -26,7 +26,7 @@ const index = z
 /** A file of proofs: records and balances as the state of a block has them, and the nodes of one multiproof between them and its root. */
 export const poolProofSchema = z.strictObject({
   version: z.literal(1),
-  fork: z.enum(READABLE_FORKS),
+  fork: z.enum(SUPPORTED_FORKS),
   refSlot: z.int().positive(),
   /** Of the last block at or before the slot. */
   blockRoot: hex(NODE_SIZE),
@@ -51,7 +51,7 @@ export interface ProvenHoldings {
 }
 
 /** Proofs of everything that was read with proofs. */
-export function makePoolProof(fork: ReadableFork, refSlot: number, proofs: StateProofs): PoolProof {
+export function makePoolProof(fork: SupportedFork, refSlot: number, proofs: StateProofs): PoolProof {
   const validators = proofs.indices("validators");
   const deposits = proofs.indices("pendingDeposits");
   if (validators.length + deposits.length === 0) {

@@ -1,5 +1,5 @@
 import { concat, getAddress, zeroPadValue } from "ethers";
-import type { PendingDeposit, StateParts, ValidatorRecord } from "../beacon/stateParts.js";
+import type { DepositRequest, StateParts, ValidatorRecord } from "../beacon/stateParts.js";
 import { creatingDeposits } from "../keys/depositData.js";
 
 /** What the pool has on the beacon chain under one of its keys. */
@@ -21,12 +21,29 @@ export interface Holding {
   /** Counts only what is the pool's. */
   readonly balanceGwei: bigint;
   readonly pendingGwei: bigint;
+  /** Has left the balance and is not in the vault yet: the next execution payload brings it (EIP-7732). */
+  readonly expectedWithdrawalsGwei: bigint;
 }
+
+/** What of a state decides who owns what. */
+export interface HoldingsState extends Pick<StateParts, "validators" | "payloadExpectedWithdrawals"> {
+  readonly pendingDeposits: DepositQueues;
+}
+
+/** Deposits that wait, by public key, in their order. */
+type DepositQueues = ReadonlyMap<string, readonly DepositRequest[]>;
 
 /** The withdrawal credentials that pay to an address, in the form of EIP-7251's 0x01 and 0x02, as lower case hex. */
 export function credentialsOf(withdrawalVault: string): ReadonlySet<string> {
   const address = zeroPadValue(getAddress(withdrawalVault), 31);
   return new Set(["0x01", "0x02"].map((prefix) => concat([prefix, address]).toLowerCase()));
+}
+
+/** The state's queue of deposits, by public key, with those behind it that the next beacon block appends. */
+export function appendDeposits(queue: DepositQueues, more: readonly DepositRequest[]): DepositQueues {
+  const appended = new Map(queue);
+  for (const deposit of more) appended.set(deposit.pubkey, [...(appended.get(deposit.pubkey) ?? []), deposit]);
+  return appended;
 }
 
 /**
@@ -39,39 +56,55 @@ export function credentialsOf(withdrawalVault: string): ReadonlySet<string> {
  */
 export function holdingsOf(
   pubkeys: readonly string[],
-  state: Pick<StateParts, "validators" | "pendingDeposits">,
-  credentials: ReadonlySet<string>,
+  state: HoldingsState,
+  withdrawalVault: string,
   genesisForkVersion: string,
 ): Holding[] {
-  const queues = pubkeys.map((pubkey) => (state.validators.has(pubkey) ? [] : depositsOf(pubkey, state)));
+  const credentials = credentialsOf(withdrawalVault);
+  const queueOf = (pubkey: string): readonly DepositRequest[] => state.pendingDeposits.get(pubkey) ?? [];
+  const queues = pubkeys.map((pubkey) => (state.validators.has(pubkey) ? [] : queueOf(pubkey)));
   const creating = creatingDeposits(
     queues.map((queue) => queue.map((deposit) => ({ ...deposit, genesisForkVersion }))),
   );
-  return pubkeys.map((pubkey, i) => {
+  const expected = expectedByIndex(state, withdrawalVault);
+  return pubkeys.map((pubkey, i): Holding => {
     const validator = state.validators.get(pubkey);
     if (validator === undefined) return futureHolding(queues[i] ?? [], creating[i] ?? -1, credentials);
-    if (!credentials.has(validator.withdrawalCredentials)) {
-      return { standing: "foreign", validator, balanceGwei: 0n, pendingGwei: 0n };
-    }
-    const pendingGwei = sumGwei(depositsOf(pubkey, state));
-    return { standing: "owned", validator, balanceGwei: validator.balanceGwei, pendingGwei };
+    if (!credentials.has(validator.withdrawalCredentials)) return { ...NOTHING, standing: "foreign", validator };
+    return {
+      standing: "owned",
+      validator,
+      balanceGwei: validator.balanceGwei,
+      pendingGwei: sumGwei(queueOf(pubkey)),
+      expectedWithdrawalsGwei: expected.get(validator.index) ?? 0n,
+    };
   });
 }
 
+const NOTHING = { validator: undefined, balanceGwei: 0n, pendingGwei: 0n, expectedWithdrawalsGwei: 0n };
+
 /** @param first place of the deposit that creates the validator, -1 for none */
-function futureHolding(deposits: readonly PendingDeposit[], first: number, credentials: ReadonlySet<string>): Holding {
-  const nothing = { validator: undefined, balanceGwei: 0n, pendingGwei: 0n };
-  if (deposits.length === 0) return { ...nothing, standing: "absent" };
+function futureHolding(deposits: readonly DepositRequest[], first: number, credentials: ReadonlySet<string>): Holding {
+  if (deposits.length === 0) return { ...NOTHING, standing: "absent" };
   const creating = deposits[first];
-  if (creating === undefined) return { ...nothing, standing: "invalid" };
-  if (!credentials.has(creating.withdrawalCredentials)) return { ...nothing, standing: "foreign" };
-  return { ...nothing, standing: "pending", pendingGwei: sumGwei(deposits.slice(first)) };
+  if (creating === undefined) return { ...NOTHING, standing: "invalid" };
+  if (!credentials.has(creating.withdrawalCredentials)) return { ...NOTHING, standing: "foreign" };
+  return { ...NOTHING, standing: "pending", pendingGwei: sumGwei(deposits.slice(first)) };
 }
 
-function depositsOf(pubkey: string, state: Pick<StateParts, "pendingDeposits">): readonly PendingDeposit[] {
-  return state.pendingDeposits.get(pubkey) ?? [];
+/** By validator, what is on its way to the vault. */
+function expectedByIndex(
+  { payloadExpectedWithdrawals }: Pick<StateParts, "payloadExpectedWithdrawals">,
+  withdrawalVault: string,
+): ReadonlyMap<number, bigint> {
+  const sums = new Map<number, bigint>();
+  for (const { validatorIndex, address, amountGwei } of payloadExpectedWithdrawals) {
+    if (getAddress(address) !== getAddress(withdrawalVault)) continue;
+    sums.set(validatorIndex, (sums.get(validatorIndex) ?? 0n) + amountGwei);
+  }
+  return sums;
 }
 
-function sumGwei(deposits: readonly PendingDeposit[]): bigint {
+function sumGwei(deposits: readonly DepositRequest[]): bigint {
   return deposits.reduce((sum, { amountGwei }) => sum + amountGwei, 0n);
 }

@@ -1,7 +1,7 @@
 import type { VerifiedState } from "../beacon/readVerified.js";
-import { FAR_FUTURE_EPOCH } from "../beacon/stateParts.js";
+import { FAR_FUTURE_EPOCH, type DepositRequest } from "../beacon/stateParts.js";
 import { ReportError } from "./errors.js";
-import { credentialsOf, holdingsOf, type Holding, type Standing } from "./ownership.js";
+import { appendDeposits, holdingsOf, type Holding, type Standing } from "./ownership.js";
 import { openPenaltyGwei } from "./penalties.js";
 
 /** Version of the report's rules and of its encoding. */
@@ -14,10 +14,13 @@ const WEI_PER_GWEI = 10n ** 9n;
 /** A member of a sync committee goes on earning after it exited, and was swept, until the committee changes: dust beside this. */
 const LEFT_BEHIND_GWEI = 10n ** 9n;
 
+/** Slots after the reference slot in which the ReportOracle looks for the block that has the reference block's root. */
+const MAX_ROOT_TRIES = 128n;
+
 /** What an oracle member signs; the names of the contract's struct, with units. */
 export interface Report {
   readonly version: bigint;
-  /** The last slot of the frame. The reference block is the last one at or before it. */
+  /** The last slot of the frame. The reference block is the parent of the first block after it whose execution payload came. */
   readonly refSlot: bigint;
   readonly beaconBlockRoot: string;
   readonly clBalanceWei: bigint;
@@ -48,9 +51,19 @@ export interface ReportInput {
   readonly withdrawalVault: string;
   /** Four octets of hex with `0x`: deposits are signed for it. */
   readonly genesisForkVersion: string;
-  /** What has ever come to the vault up to the reference block. */
+  /** What has ever come to the vault up to the execution block of the state. */
   readonly withdrawnAtRefWei: bigint;
+  readonly payload: PayloadOutcome;
 }
+
+/** What became of the reference block's execution payload. */
+export type PayloadOutcome =
+  /** The state has what it brought: so it always is before Gloas. */
+  | { readonly kind: "processed" }
+  /** It came, and the next beacon block brings its deposits, in this order. */
+  | { readonly kind: "delivered"; readonly deposits: readonly DepositRequest[] }
+  /** It never came. The state is of the execution block of an earlier slot. */
+  | { readonly kind: "withheld"; readonly executionSlot: number };
 
 /** One validator's part in the report, for people and for members who compare their reports. */
 export interface ReportRow {
@@ -62,6 +75,7 @@ export interface ReportRow {
   readonly validatorIndex: number | null;
   readonly balanceGwei: bigint;
   readonly pendingGwei: bigint;
+  readonly expectedWithdrawalsGwei: bigint;
   readonly openPenaltyGwei: bigint;
   readonly isSlashed: boolean;
   /** Its exit has begun, not by a slashing (its ETH would come a month later), and is not complete. */
@@ -90,11 +104,12 @@ export interface ReportResult {
 /** The report of a frame: a pure function of a verified state and the registry, in which all members must agree to the wei. */
 export function computeReport(input: ReportInput): ReportResult {
   requireConsistent(input);
-  const { state, refSlot, withdrawnAtRefWei, genesisForkVersion } = input;
-  const credentials = credentialsOf(input.withdrawalVault);
+  const { state, refSlot, withdrawnAtRefWei, genesisForkVersion, payload } = input;
+  const deposits = payload.kind === "delivered" ? payload.deposits : [];
+  const queued = { ...state, pendingDeposits: appendDeposits(state.pendingDeposits, deposits) };
   const registry = input.registry.toSorted((a, b) => a.id - b.id);
   const pubkeys = registry.map(({ pubkey }) => pubkey);
-  const holdings = holdingsOf(pubkeys, state, credentials, genesisForkVersion);
+  const holdings = holdingsOf(pubkeys, queued, input.withdrawalVault, genesisForkVersion);
   const rows = registry.flatMap((key, i) => {
     const holding = holdings[i];
     return holding === undefined ? [] : rowOf(key, holding, state);
@@ -113,7 +128,7 @@ export function computeReport(input: ReportInput): ReportResult {
       version: REPORT_VERSION,
       refSlot,
       beaconBlockRoot: state.blockRoot,
-      clBalanceWei: sumWei((row) => row.balanceGwei + row.pendingGwei),
+      clBalanceWei: sumWei((row) => row.balanceGwei + row.pendingGwei + row.expectedWithdrawalsGwei),
       openPenaltiesWei: sumWei((row) => row.openPenaltyGwei),
       withdrawnAtRefWei,
       exiting: unreported((row, key) => row.isExiting && !key.isExiting && !key.isExited),
@@ -125,9 +140,11 @@ export function computeReport(input: ReportInput): ReportResult {
 }
 
 function rowOf(key: RegistryKey, holding: Holding, state: VerifiedState): ReportRow {
-  const { standing, validator, balanceGwei, pendingGwei } = holding;
+  const { standing, validator, balanceGwei, pendingGwei, expectedWithdrawalsGwei } = holding;
   const isExited =
-    validator !== undefined && validator.withdrawableEpoch <= state.epoch && validator.balanceGwei < LEFT_BEHIND_GWEI;
+    validator !== undefined &&
+    validator.withdrawableEpoch <= state.epoch &&
+    validator.balanceGwei + expectedWithdrawalsGwei < LEFT_BEHIND_GWEI;
   const isLeaving = validator !== undefined && standing === "owned" && validator.exitEpoch !== FAR_FUTURE_EPOCH;
   return {
     id: key.id,
@@ -137,6 +154,7 @@ function rowOf(key: RegistryKey, holding: Holding, state: VerifiedState): Report
     validatorIndex: validator?.index ?? null,
     balanceGwei,
     pendingGwei,
+    expectedWithdrawalsGwei,
     openPenaltyGwei: validator !== undefined && standing === "owned" ? openPenaltyGwei(validator, state) : 0n,
     isSlashed: validator?.slashed ?? false,
     isExiting: isLeaving && !validator.slashed && !isExited,
@@ -175,7 +193,7 @@ function warningsOf(row: ReportRow, wasExited: boolean): ReportWarning[] {
   if (row.isSlashed && !row.isExited) {
     warn("SLASHED", "was slashed: stop the cluster's deposits and find out which operators signed.");
   }
-  if (wasExited && row.balanceGwei + row.pendingGwei >= LEFT_BEHIND_GWEI) {
+  if (wasExited && row.balanceGwei + row.pendingGwei + row.expectedWithdrawalsGwei >= LEFT_BEHIND_GWEI) {
     warn(
       "EXITED_WITH_BALANCE",
       "was reported as exited and has a balance again, which counts; the chain will sweep it to the vault.",
@@ -184,12 +202,13 @@ function warningsOf(row: ReportRow, wasExited: boolean): ReportWarning[] {
   return warnings;
 }
 
-function requireConsistent({ state, refSlot, registry }: ReportInput): void {
-  if (BigInt(state.slot) > refSlot) {
+function requireConsistent({ state, refSlot, registry, payload }: ReportInput): void {
+  if (!mayBeReference(state, refSlot, payload)) {
     throw new ReportError(
       "REPORT_STATE_AFTER_REFERENCE",
-      `The state is of slot ${state.slot}, after the reference slot ${refSlot.toString()}: read the state of the last block at or before it.`,
-      { slot: state.slot, refSlot },
+      `The state is of slot ${state.slot}, after the reference slot ${refSlot.toString()}, and not because the payloads since were ` +
+        "withheld: read the state of the block whose root the ReportOracle finds.",
+      { slot: state.slot, refSlot, payload: payload.kind },
     );
   }
   const ids = new Set<number>();
@@ -212,4 +231,15 @@ function requireConsistent({ state, refSlot, registry }: ReportInput): void {
     ids.add(id);
     pubkeys.add(pubkey);
   }
+}
+
+/**
+ * Whether EIP-4788 can have the block's root as that of the reference block. It has the parent of each block whose payload came, so a
+ * block after the reference slot is found when no payload came between that slot and the child of the block.
+ */
+function mayBeReference(state: VerifiedState, refSlot: bigint, payload: PayloadOutcome): boolean {
+  const slot = BigInt(state.slot);
+  if (slot <= refSlot) return true;
+  const isWithheld = payload.kind === "withheld" && BigInt(payload.executionSlot) <= refSlot;
+  return isWithheld && slot < refSlot + MAX_ROOT_TRIES;
 }

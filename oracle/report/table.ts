@@ -12,6 +12,7 @@ const COLUMNS: readonly (readonly [name: string, read: (row: ReportRow) => Cell]
   ["validator_index", ({ validatorIndex }) => validatorIndex],
   ["balance_gwei", ({ balanceGwei }) => String(balanceGwei)],
   ["pending_gwei", ({ pendingGwei }) => String(pendingGwei)],
+  ["expected_withdrawals_gwei", ({ expectedWithdrawalsGwei }) => String(expectedWithdrawalsGwei)],
   ["open_penalty_gwei", ({ openPenaltyGwei }) => String(openPenaltyGwei)],
   ["slashed", ({ isSlashed }) => isSlashed],
   ["exiting", ({ isExiting }) => isExiting],

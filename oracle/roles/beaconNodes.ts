@@ -3,8 +3,10 @@ import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { hexlify } from "ethers";
 import { BeaconClient, type BeaconClientOptions, type EventSubscription } from "../beacon/client.js";
 import { BeaconNodeError, StateError, VerificationError } from "../beacon/errors.js";
+import { readDepositRequests } from "../beacon/readPayload.js";
 import { readProvenState, readVerifiedState, verifyHeader, type VerifiedState } from "../beacon/readVerified.js";
 import type { ExitRules, Genesis, Syncing } from "../beacon/schemas.js";
+import type { DepositRequest } from "../beacon/stateParts.js";
 import type { FrameConfig } from "../clock.js";
 import type { Config } from "../config.js";
 import { PoolError } from "../errors.js";
@@ -98,6 +100,11 @@ export class BeaconNodes {
   /** Reads a state with proofs of what the keys have in it. */
   readProven(blockRoot: string, pubkeys: ReadonlySet<string>): ReturnType<typeof readProvenState> {
     return this.#ask((client) => readProvenState(client, blockRoot, pubkeys));
+  }
+
+  /** Deposits in the execution payload of the block of a state, which the state does not have yet. */
+  depositRequests(state: Extract<VerifiedState, { fork: "gloas" }>): Promise<DepositRequest[]> {
+    return this.#ask((client) => readDepositRequests(client, state));
   }
 
   /** Follows the events of every node that is of our chain, from the next survey on. */

@@ -5,6 +5,7 @@ import type { Config } from "../config.js";
 import { beaconRootAt } from "../execution/beaconRoots.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
 import { DepositReader, type DepositsSeen } from "../execution/deposits.js";
+import { executionBlockOf } from "../execution/header.js";
 import { readAncestor, readHeadByHash } from "../execution/provider.js";
 import { chainHead, remaining, type BatchView, type ClusterView } from "../execution/registryView.js";
 import { rememberingDepositVerifier } from "../keys/depositData.js";
@@ -137,7 +138,7 @@ export class GuardianRole {
       const { contracts } = chain;
       const at = { blockTag: view.head.hash };
       const [deposits, depositableWei, version, rules] = await Promise.all([
-        this.#deposits.read(state.executionBlock, view.head),
+        executionBlockOf(chain.provider, state).then((block) => this.#deposits.read(block, view.head)),
         contracts.poolManager.depositableEther(at),
         contracts.ssvViews.getVersion(at),
         this.#rules(),

@@ -1,8 +1,8 @@
 import type { Signer } from "ethers";
-import type { VerifiedState } from "../beacon/readVerified.js";
+import type { ExecutionBlock } from "../beacon/stateParts.js";
 import { latestRefSlot, type Head } from "../clock.js";
 import type { ChainReader, ChainView } from "../execution/chain.js";
-import { readHead } from "../execution/provider.js";
+import { readAncestor, readHead } from "../execution/provider.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
 import type { Metrics } from "../ops/metrics.js";
@@ -117,16 +117,16 @@ export function disagreeing(
 
 const NO_ROOT = `0x${"00".repeat(32)}`;
 
-type ReferenceExecutionBlock = VerifiedState["executionBlock"];
-
 /** One oracle member: at each head it signs the report that is due, once its figures are final, and sends it until it is accepted. */
 export class OracleRole {
   readonly #parts: OracleParts;
   /** block of the last reference slot asked for */
   #referenceNumber: number | undefined;
+  /** reference block of which the block before was asked about */
+  #recordedBefore: string | null = null;
   #signed: { refSlot: number; message: SignedReport } | null = null;
   /** the frame for which no proof of the vault was found, and the block that it is wanted for */
-  #abstained: { refSlot: number; block: ReferenceExecutionBlock } | null = null;
+  #abstained: { refSlot: number; block: ExecutionBlock } | null = null;
   /** reference slot of the report that was sent once more after one was accepted */
   #sentAfter: number | null = null;
   readonly #toldDifferences = new Set<string>();
@@ -150,7 +150,7 @@ export class OracleRole {
     const reference = await referenceBlock(provider, contracts.frames, refSlot, head, this.#referenceNumber);
     this.#referenceNumber = reference.number;
     // whatever becomes of the report, this must be written down while nodes have the state
-    await this.#record(reference.hash);
+    await this.#recordReference(reference);
     const [version, finalized] = await Promise.all([
       contracts.reportOracle.versionAt(refSlot, at),
       readHead(provider, "finalized"),
@@ -234,6 +234,7 @@ export class OracleRole {
     const { report, table, warnings } = await readReport({
       refSlot,
       root,
+      provider: chain.provider,
       view,
       contracts: chain.contracts,
       beacon,
@@ -247,6 +248,15 @@ export class OracleRole {
     return { report: messageOf(report), tableSha256: tableHash(table) };
   }
 
+  /** The last block of the frame and the one before it: from Gloas on the state of the reference block may have either. */
+  async #recordReference(reference: Head): Promise<void> {
+    await this.#record(reference.hash);
+    if (reference.number === 0 || this.#recordedBefore === reference.hash) return;
+    const before = await readAncestor(this.#parts.chain.provider, reference.number - 1, reference);
+    await this.#record(before.hash);
+    this.#recordedBefore = reference.hash;
+  }
+
   /** Writes down what a node says and proves of a block that is, or may become, the reference block. */
   async #record(hash: string): Promise<void> {
     const { chain, records } = this.#parts;
@@ -255,7 +265,7 @@ export class OracleRole {
     if (answer !== null && answer.proof !== null) records.put(hash, { ...answer, proof: answer.proof });
   }
 
-  async #provenWithdrawnWei(refSlot: number, block: ReferenceExecutionBlock): Promise<bigint> {
+  async #provenWithdrawnWei(refSlot: number, block: ExecutionBlock): Promise<bigint> {
     const { record, contradicted } = await this.#findProof(block);
     if (record !== null) return record.withdrawnWei;
     this.#abstained = { refSlot, block };
@@ -264,9 +274,7 @@ export class OracleRole {
   }
 
   /** What is proven by the state root of the verified state: as written down, or as any node still proves it. */
-  async #findProof(
-    block: ReferenceExecutionBlock,
-  ): Promise<{ record: WithdrawnRecord | null; contradicted: Withdrawn | null }> {
+  async #findProof(block: ExecutionBlock): Promise<{ record: WithdrawnRecord | null; contradicted: Withdrawn | null }> {
     const { chain, records } = this.#parts;
     const { addresses } = chain.contracts;
     const known = records.get(block.hash);
@@ -287,7 +295,7 @@ export class OracleRole {
   }
 }
 
-function notRecorded(refSlot: number, { hash }: ReferenceExecutionBlock): ServiceError {
+function notRecorded(refSlot: number, { hash }: ExecutionBlock): ServiceError {
   return new ServiceError(
     "RecordMissing",
     `This member abstains from the frame that ended at slot ${refSlot}: it wrote down no proof of what had come to the vault by the reference ` +
@@ -297,11 +305,7 @@ function notRecorded(refSlot: number, { hash }: ReferenceExecutionBlock): Servic
   );
 }
 
-function notProven(
-  refSlot: number,
-  { hash, stateRoot }: ReferenceExecutionBlock,
-  { withdrawnWei }: Withdrawn,
-): ServiceError {
+function notProven(refSlot: number, { hash, stateRoot }: ExecutionBlock, { withdrawnWei }: Withdrawn): ServiceError {
   return new ServiceError(
     "VaultNotProven",
     `This member abstains from the frame that ended at slot ${refSlot}: what an execution node said has come to the vault by the reference block ` +

@@ -50,6 +50,7 @@ describe("report of a living chain", () => {
       registry,
       withdrawalVault: vault,
       genesisForkVersion: devnet.genesisForkVersion,
+      payload: { kind: "processed" },
       withdrawnAtRefWei: 0n,
     });
     return { ...result, fork: state.fork, epoch: state.epoch };

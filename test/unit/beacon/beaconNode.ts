@@ -42,6 +42,7 @@ export class TestBeaconNode {
       if (id !== this.header.stateRoot) return reply.code(404).send({});
       return this.sendState(reply, fork, this.octets);
     });
+    this.#route("/eth/v1/beacon/execution_payload_envelopes/:id", (_, reply) => reply.code(404).send({}));
     this.#route("/eth/v1/beacon/genesis", () => ({
       data: {
         genesis_time: "1700000000",
@@ -97,10 +98,14 @@ export class TestBeaconNode {
   }
 
   /** Answers a route in another way from now on. */
-  replace(route: "header" | "state" | "spec" | "events" | "version" | "genesis" | "syncing", handler: Handler): void {
+  replace(
+    route: "header" | "state" | "payload" | "spec" | "events" | "version" | "genesis" | "syncing",
+    handler: Handler,
+  ): void {
     const paths = {
       header: "/eth/v1/beacon/headers/:id",
       state: "/eth/v2/debug/beacon/states/:id",
+      payload: "/eth/v1/beacon/execution_payload_envelopes/:id",
       spec: "/eth/v1/config/spec",
       events: "/eth/v1/events",
       version: "/eth/v1/node/version",

@@ -1,9 +1,12 @@
 import { expect } from "chai";
 import type { FastifyReply } from "fastify";
+import { ssz } from "@lodestar/types";
 import { BeaconClient } from "../../../oracle/beacon/client.js";
 import { BeaconNodeError, StateError, VerificationError } from "../../../oracle/beacon/errors.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
+import { readDepositRequests } from "../../../oracle/beacon/readPayload.js";
 import { readVerifiedState } from "../../../oracle/beacon/readVerified.js";
+import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import { PoolError } from "../../../oracle/errors.js";
 import { TestBeaconNode } from "./beaconNode.js";
 import { EMPTY_SHAPE, expectedParts, randomState } from "./states.js";
@@ -115,7 +118,7 @@ describe("beacon node", () => {
         (reply) => reply.type("application/octet-stream").send(Buffer.from(node.octets)),
         "BEACON_BAD_ANSWER",
       ],
-      ["a fork to come", (reply) => node.sendState(reply, "gloas", node.octets), "STATE_FORK_UNSUPPORTED"],
+      ["a fork to come", (reply) => node.sendState(reply, "heze", node.octets), "STATE_FORK_UNSUPPORTED"],
       ["the wrong fork", (reply) => node.sendState(reply, "electra", node.octets), "STATE_OFFSET_INVALID"],
       ["nothing", (reply) => node.sendState(reply, "fulu", new Uint8Array(0)), "STATE_TRUNCATED"],
       ["half of it", (reply) => node.sendState(reply, "fulu", node.octets.subarray(0, 99_999)), "STATE_TRUNCATED"],
@@ -171,6 +174,61 @@ describe("beacon node", () => {
     });
   });
 
+  describe("readDepositRequests", () => {
+    const { ExecutionRequests, SignedExecutionPayloadEnvelope } = ssz.gloas;
+    const deposit = { ...ssz.electra.DepositRequest.defaultValue(), amount: 32_000_000_000, index: 77n };
+    const envelope = SignedExecutionPayloadEnvelope.defaultValue();
+    envelope.message.executionRequests.deposits = [deposit, { ...deposit, pubkey: new Uint8Array(48).fill(3) }];
+    envelope.message.payload.transactions = [new Uint8Array(1_000).fill(5)];
+    const octets = SignedExecutionPayloadEnvelope.serialize(envelope);
+    const rootOf = (requests: typeof envelope.message.executionRequests) =>
+      toHex(ExecutionRequests.hashTreeRoot(requests));
+    const readDeposits = (executionRequestsRoot = rootOf(envelope.message.executionRequests)) => {
+      const reader = new StateReader("gloas", { pubkeys: new Set() });
+      reader.push(ssz.gloas.BeaconState.serialize(ssz.gloas.BeaconState.defaultValue()));
+      const { header, blockRoot } = node;
+      const bid = { blockHash: node.blockRoot, executionRequestsRoot };
+      return readDepositRequests(client, { ...reader.finish(), header, blockRoot, bid });
+    };
+
+    it("gives the deposits of a block's payload, in their order", async () => {
+      node.replace("payload", (request, reply) => {
+        const { id } = request.params as { id: string };
+        return id === node.blockRoot ? node.sendState(reply, "gloas", octets) : reply.code(404).send({});
+      });
+      const deposits = await readDeposits();
+      expect(deposits.map(({ pubkey, amountGwei }) => [pubkey.slice(0, 4), amountGwei])).to.deep.equal([
+        ["0x00", 32_000_000_000n],
+        ["0x03", 32_000_000_000n],
+      ]);
+    });
+
+    it("does not ask for a payload without requests", async () => {
+      expect(await readDeposits(rootOf(ExecutionRequests.defaultValue()))).to.deep.equal([]);
+      expect(node.requests).to.deep.equal([]);
+    });
+
+    const forged = structuredClone(envelope);
+    forged.message.executionRequests.deposits.reverse();
+    const answers: readonly [string, (reply: FastifyReply) => unknown, string][] = [
+      [
+        "one with the deposits in another order",
+        (reply) => node.sendState(reply, "gloas", SignedExecutionPayloadEnvelope.serialize(forged)),
+        "REQUESTS_ROOT_MISMATCH",
+      ],
+      ["half of it", (reply) => node.sendState(reply, "gloas", octets.subarray(0, 500)), "BEACON_BAD_ANSWER"],
+      ["nothing", (reply) => node.sendState(reply, "gloas", new Uint8Array(0)), "BEACON_BAD_ANSWER"],
+      ["more than any", (reply) => node.sendState(reply, "gloas", new Uint8Array(2 ** 25 + 1)), "BEACON_BAD_ANSWER"],
+      ["that it does not have", (reply) => reply.code(404).send({}), "BEACON_NOT_FOUND"],
+    ];
+    for (const [what, answer, code] of answers) {
+      it(`refuses a payload, ${what}: ${code}`, async () => {
+        node.replace("payload", (_, reply) => answer(reply));
+        expect((await failure(readDeposits())).code).to.equal(code);
+      });
+    }
+  });
+
   describe("JSON answers", () => {
     it("come as values", async () => {
       expect(await client.genesis()).to.deep.equal({
@@ -208,11 +266,14 @@ describe("beacon node", () => {
       node.replace("spec", () => ({ data: { ...SPEC, ...rules } }));
       expect(await client.exitRules()).to.deep.equal({
         churnLimitQuotient: 65_536n,
+        churnLimitQuotientGloas: 32_768n, // mainnet's, while the node does not know that fork
         minChurnGwei: 128_000_000_000n,
         maxExitChurnGwei: 256_000_000_000n,
         minValidatorWithdrawabilityDelay: 256,
         shardCommitteePeriod: 255,
       });
+      node.replace("spec", () => ({ data: { ...SPEC, ...rules, CHURN_LIMIT_QUOTIENT_GLOAS: "16" } }));
+      expect(await client.exitRules()).to.include({ churnLimitQuotient: 65_536n, churnLimitQuotientGloas: 16n });
       node.replace("spec", () => ({ data: { ...SPEC, ...rules, CHURN_LIMIT_QUOTIENT: "0" } }));
       expect((await failure(client.exitRules())).message).to.contain("CHURN_LIMIT_QUOTIENT");
     });

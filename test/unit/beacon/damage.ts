@@ -1,10 +1,10 @@
 import type { Type } from "@chainsafe/ssz";
 import fc from "fast-check";
-import type { ReadableFork } from "../../../oracle/beacon/forks.js";
+import type { SupportedFork } from "../../../oracle/beacon/forks.js";
 import { stateType } from "./states.js";
 
 /** Where the offsets stand in a serialised state. */
-function offsetPositions(fork: ReadableFork): readonly number[] {
+function offsetPositions(fork: SupportedFork): readonly number[] {
   const positions: number[] = [];
   let at = 0;
   for (const { fixedSize } of Object.values<Type<unknown>>(stateType(fork).fields)) {
@@ -45,7 +45,7 @@ export const damage: fc.Arbitrary<Damage> = fc.oneof(
 );
 
 /** The octets with one of these done to them. */
-export function applied(fork: ReadableFork, bytes: Uint8Array, done: Damage): Uint8Array {
+export function applied(fork: SupportedFork, bytes: Uint8Array, done: Damage): Uint8Array {
   if (done.kind === "extend") return Buffer.concat([bytes, done.more]);
   if ("at" in done) {
     const at = Math.floor(done.at * bytes.length);
@@ -71,7 +71,7 @@ export function applied(fork: ReadableFork, bytes: Uint8Array, done: Damage): Ui
 }
 
 /** The part of a state before its lists, with the offsets of one that has so many validators more. */
-export function claimingValidators(fork: ReadableFork, bytes: Uint8Array, count: number): Uint8Array {
+export function claimingValidators(fork: SupportedFork, bytes: Uint8Array, count: number): Uint8Array {
   const sizes: Record<string, number> = {
     validators: 121,
     balances: 8,

@@ -17,6 +17,7 @@ import {
   getExpectedWithdrawals,
   type CachedBeaconStateAllForks,
   type CachedBeaconStateElectra,
+  type CachedBeaconStateGloas,
 } from "@lodestar/state-transition";
 import { initiateValidatorExit, processWithdrawals } from "@lodestar/state-transition/block";
 import { ssz, type phase0 } from "@lodestar/types";
@@ -26,19 +27,23 @@ import { toHex } from "../../../oracle/beacon/hex.js";
 import { exitRulesAnswer } from "../../../oracle/beacon/schemas.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import type { FrameConfig } from "../../../oracle/clock.js";
-import { Random, serialize, type BeaconState } from "./states.js";
+import { Random, serialize, type AnyState } from "./states.js";
 
 const ETH = 1_000_000_000;
 const EPOCH = 500;
 const FRAMES: FrameConfig = { genesisTime: 1_700_000_000n, secondsPerSlot: 6n, slotsPerFrame: 32n };
 /** Churns of every kind, none of them a whole multiple of 32 ETH. */
 const CHURNS: Record<string, Partial<ChainConfig>> = {
-  "the share": { CHURN_LIMIT_QUOTIENT: 32, MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: ETH },
-  "the share, which is no whole ETH": { CHURN_LIMIT_QUOTIENT: 900, MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: ETH },
-  "the least": { CHURN_LIMIT_QUOTIENT: 65_536, MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: 50 * ETH },
-  "less than a validator": { CHURN_LIMIT_QUOTIENT: 65_536, MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: 7 * ETH },
-  "the most": { CHURN_LIMIT_QUOTIENT: 2, MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT: 100 * ETH },
+  "the share": { ...quotient(32), MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: ETH },
+  "the share, which is no whole ETH": { ...quotient(900), MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: ETH },
+  "the least": { ...quotient(65_536), MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: 50 * ETH },
+  "less than a validator": { ...quotient(65_536), MIN_PER_EPOCH_CHURN_LIMIT_ELECTRA: 7 * ETH },
+  "the most": { ...quotient(2), MAX_PER_EPOCH_ACTIVATION_EXIT_CHURN_LIMIT: 100 * ETH },
 };
+
+function quotient(value: number): Partial<ChainConfig> {
+  return { CHURN_LIMIT_QUOTIENT: value, CHURN_LIMIT_QUOTIENT_GLOAS: value };
+}
 
 function chain(fork: SupportedFork, extra: Partial<ChainConfig> = {}): BeaconConfig {
   const forks = { ALTAIR_FORK_EPOCH: 0, BELLATRIX_FORK_EPOCH: 0, CAPELLA_FORK_EPOCH: 0, DENEB_FORK_EPOCH: 0 };
@@ -46,7 +51,8 @@ function chain(fork: SupportedFork, extra: Partial<ChainConfig> = {}): BeaconCon
     ...chainConfig,
     ...forks,
     ELECTRA_FORK_EPOCH: 0,
-    FULU_FORK_EPOCH: fork === "fulu" ? 0 : Infinity,
+    FULU_FORK_EPOCH: fork === "electra" ? Infinity : 0,
+    GLOAS_FORK_EPOCH: fork === "gloas" ? 0 : Infinity,
     ...extra,
   };
   return createBeaconConfig(config, new Uint8Array(32));
@@ -69,9 +75,9 @@ interface Shape {
   readonly queue?: { readonly epoch: number; readonly balance: number };
 }
 
-function stateOf(fork: SupportedFork, { validators, slot, nextIndex, queue }: Shape): BeaconState {
+function stateOf(fork: SupportedFork, { validators, slot, nextIndex, queue }: Shape): AnyState {
   const random = new Random(7);
-  const state: BeaconState = ssz[fork].BeaconState.defaultValue();
+  const state: AnyState = ssz[fork].BeaconState.defaultValue();
   state.slot = slot ?? EPOCH * SLOTS_PER_EPOCH + 3;
   state.validators = validators.map((changes) => ({ ...active, pubkey: random.bytes(48), ...changes }));
   state.balances = state.validators.map(({ effectiveBalance }) => effectiveBalance);
@@ -85,19 +91,19 @@ function stateOf(fork: SupportedFork, { validators, slot, nextIndex, queue }: Sh
 }
 
 /** The same state as the library works on it. */
-function cached(fork: SupportedFork, state: BeaconState, config: BeaconConfig): CachedBeaconStateElectra {
+function cached(fork: SupportedFork, state: AnyState, config: BeaconConfig): CachedBeaconStateElectra {
   const library: CachedBeaconStateAllForks = createCachedBeaconState(
     ssz[fork].BeaconState.deserializeToViewDU(serialize(fork, state)),
     { config, pubkeyCache: createPubkeyCache() },
     { skipSyncPubkeys: true, skipSyncCommitteeCache: true },
   );
-  return library as CachedBeaconStateElectra; // one of Fulu has all of it
+  return library as CachedBeaconStateElectra; // those of later forks have all of it
 }
 
 /** What the program estimates from the octets of the state, for some of its validators. */
 function estimate(
   fork: SupportedFork,
-  state: BeaconState,
+  state: AnyState,
   config: BeaconConfig,
   indices: readonly number[],
 ): (ReturnEstimate | undefined)[] {
@@ -209,7 +215,7 @@ describe("when ether comes back from the beacon chain", () => {
     ];
 
     /** A ring of validators, some percent of which the sweep finds nothing to pay to; one of the ring is on its way out. */
-    function ring(seed: number, count: number, quietPercent: number): { state: BeaconState; index: number } {
+    function ring(fork: SupportedFork, seed: number, count: number, quietPercent: number) {
       const random = new Random(seed);
       const validators = random.list(count, () => {
         const kinds = random.below(100) < quietPercent ? quiet : busy;
@@ -217,7 +223,7 @@ describe("when ether comes back from the beacon chain", () => {
       });
       const index = random.below(count);
       validators[index] = { exitEpoch: EPOCH - 2, withdrawableEpoch: EPOCH + random.below(60) };
-      const state = stateOf("fulu", { validators, nextIndex: random.below(count) });
+      const state = stateOf(fork, { validators, nextIndex: random.below(count) });
       reward(state.validators, EPOCH, (i) => state.balances[i]!++);
       return { state, index };
     }
@@ -230,11 +236,12 @@ describe("when ether comes back from the beacon chain", () => {
 
     /** Lets the library pay block after block, until the validator was. Active ones earn something every epoch. */
     function slotOfPayment(
-      state: BeaconState,
+      fork: SupportedFork,
+      state: AnyState,
       index: number,
       eachBlock: (library: CachedBeaconStateElectra) => void = () => undefined,
     ): number {
-      const library = cached("fulu", state, chain("fulu"));
+      const library = cached(fork, state, chain(fork));
       for (let slot = state.slot + 1; ; slot++) {
         library.slot = slot;
         library.epochCtx.epoch = Math.floor(slot / SLOTS_PER_EPOCH);
@@ -245,27 +252,43 @@ describe("when ether comes back from the beacon chain", () => {
         }
         eachBlock(library);
         const payload = ssz.electra.ExecutionPayload.defaultValue();
-        payload.withdrawals = getExpectedWithdrawals(ForkSeq.fulu, library).expectedWithdrawals;
-        processWithdrawals(ForkSeq.fulu, library, payload);
+        payload.withdrawals = getExpectedWithdrawals(ForkSeq[fork], library).expectedWithdrawals;
+        processWithdrawals(ForkSeq[fork], library, payload);
         if (library.balances.get(index) === 0) return slot;
       }
     }
 
-    it("everyone is paid: comes in the slot in which it likely would", () => {
-      for (let seed = 1; seed <= 40; seed++) {
-        const { state, index } = ring(seed, 100 + seed * 9, 0);
-        const [found] = estimate("fulu", state, chain("fulu"), [index]);
-        expect(found!.likely.slot, `seed ${seed}`).to.equal(slotOfPayment(state, index));
+    const EACH_BLOCK = { electra: () => undefined, fulu: () => undefined, gloas: payBuilder };
+
+    /** The builder of the payload before. */
+    function payBuilder(library: CachedBeaconStateElectra): void {
+      if (!("builders" in library)) throw new Error("not of Gloas");
+      const { builders, builderPendingWithdrawals } = library as unknown as CachedBeaconStateGloas;
+      const { Builder, BuilderPendingWithdrawal } = ssz.gloas;
+      if (builders.length === 0) {
+        builders.push(Builder.toViewDU({ ...Builder.defaultValue(), balance: ETH, withdrawableEpoch: Infinity }));
       }
-    });
+      const payment = { ...BuilderPendingWithdrawal.defaultValue(), amount: 7 };
+      builderPendingWithdrawals.push(BuilderPendingWithdrawal.toViewDU(payment));
+    }
+
+    for (const fork of ["fulu", "gloas"] as const) {
+      it(`${fork}, everyone is paid: comes in the slot in which it likely would`, () => {
+        for (let seed = 1; seed <= 40; seed++) {
+          const { state, index } = ring(fork, seed, 100 + seed * 9, 0);
+          const [found] = estimate(fork, state, chain(fork), [index]);
+          expect(found!.likely.slot, `seed ${seed}`).to.equal(slotOfPayment(fork, state, index, EACH_BLOCK[fork]));
+        }
+      });
+    }
 
     it("some are paid, here more and there less: comes about when it likely would, between the bounds", () => {
       let near = 0;
       const seeds = 60;
       for (let seed = 1; seed <= seeds; seed++) {
-        const { state, index } = ring(seed, 100 + seed * 9, seed % 2 === 0 ? 50 : 95);
+        const { state, index } = ring("fulu", seed, 100 + seed * 9, seed % 2 === 0 ? 50 : 95);
         const [found] = estimate("fulu", state, chain("fulu"), [index]);
-        const actual = slotOfPayment(state, index);
+        const actual = slotOfPayment("fulu", state, index);
         expect(actual, `seed ${seed}`).to.be.within(found!.earliest.slot, found!.latest.slot);
         if (Math.abs(actual - found!.likely.slot) < SLOTS_PER_EPOCH) near++;
       }
@@ -273,29 +296,34 @@ describe("when ether comes back from the beacon chain", () => {
       expect(near).to.be.at.least(seeds * 0.95);
     });
 
-    it("requests take half of its room, and it has just passed: comes at the latest, and not later", () => {
-      const COUNT = 201;
-      for (const index of [0, 1, 77, COUNT - 1]) {
-        const validators: Partial<phase0.Validator>[] = Array.from({ length: COUNT }, () => ({}));
-        const requested = (index + 1) % COUNT;
-        validators[requested] = { ...compounding, effectiveBalance: 100 * ETH };
-        validators[index] = { exitEpoch: EPOCH - 2, withdrawableEpoch: EPOCH };
-        const state = stateOf("fulu", { validators, nextIndex: requested });
-        reward(state.validators, EPOCH, (i) => state.balances[i]!++);
-        const request = ssz.electra.PendingPartialWithdrawal.toViewDU({
-          validatorIndex: requested,
-          amount: 1n,
-          withdrawableEpoch: 0,
-        });
-        const [found] = estimate("fulu", state, chain("fulu"), [index]);
-        const actual = slotOfPayment(state, index, ({ pendingPartialWithdrawals }) => {
-          for (let i = 0; i < MAX_PENDING_PARTIALS_PER_WITHDRAWALS_SWEEP; i++) pendingPartialWithdrawals.push(request);
-        });
-        // of the blocks supposed to pay nobody there is none, and of one validator it was supposed that it would be paid
-        const slack = Math.ceil(COUNT / MAX_VALIDATORS_PER_WITHDRAWALS_SWEEP) + 1;
-        expect(actual).to.be.within(found!.latest.slot - slack, found!.latest.slot);
-        expect(actual).to.be.greaterThan(found!.likely.slot + 40);
-      }
-    });
+    for (const fork of ["fulu", "gloas"] as const) {
+      it(`${fork}, requests take much of its room, and it has just passed: comes at the latest, and not later`, () => {
+        const COUNT = 201;
+        for (const index of [0, 1, 77, COUNT - 1]) {
+          const validators: Partial<phase0.Validator>[] = Array.from({ length: COUNT }, () => ({}));
+          const requested = (index + 1) % COUNT;
+          validators[requested] = { ...compounding, effectiveBalance: 100 * ETH };
+          validators[index] = { exitEpoch: EPOCH - 2, withdrawableEpoch: EPOCH };
+          const state = stateOf(fork, { validators, nextIndex: requested });
+          reward(state.validators, EPOCH, (i) => state.balances[i]!++);
+          const request = ssz.electra.PendingPartialWithdrawal.toViewDU({
+            validatorIndex: requested,
+            amount: 1n,
+            withdrawableEpoch: 0,
+          });
+          const [found] = estimate(fork, state, chain(fork), [index]);
+          const actual = slotOfPayment(fork, state, index, (library) => {
+            EACH_BLOCK[fork](library);
+            const { pendingPartialWithdrawals } = library;
+            for (let i = 0; i < MAX_PENDING_PARTIALS_PER_WITHDRAWALS_SWEEP; i++)
+              pendingPartialWithdrawals.push(request);
+          });
+          // of the blocks supposed to pay nobody there is none, and of one validator it was supposed that it would be paid
+          const slack = Math.ceil(COUNT / MAX_VALIDATORS_PER_WITHDRAWALS_SWEEP) + 1;
+          expect(actual).to.be.within(found!.latest.slot - slack, found!.latest.slot);
+          expect(actual).to.be.greaterThan(found!.likely.slot + 40);
+        }
+      });
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { READABLE_FORKS, type ReadableFork } from "../../../oracle/beacon/forks.js";
+import { SUPPORTED_FORKS, type SupportedFork } from "../../../oracle/beacon/forks.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import { checkPoolProof, makePoolProof, poolProofSchema, type PoolProof } from "../../../oracle/proof/poolProof.js";
@@ -8,7 +8,7 @@ import { EMPTY_SHAPE, randomState, serialize } from "./states.js";
 /** Validators next to each other and far apart; the pending deposits are for keys of the registry. */
 const OWNED = [4, 5, 6, 70, 199];
 
-function makeProof(fork: ReadableFork) {
+function makeProof(fork: SupportedFork) {
   const state = randomState(fork, { ...EMPTY_SHAPE, seed: 12, validators: 200, pendingDeposits: 60 });
   const pubkeys = new Set(OWNED.map((index) => toHex(state.validators[index]!.pubkey)));
   const prove = { validators: "asked", balances: "asked", pendingDeposits: "asked" } as const;
@@ -25,7 +25,7 @@ function changed(hex: string, digit: number): string {
 }
 
 describe("A file of proofs", () => {
-  for (const fork of READABLE_FORKS) {
+  for (const fork of SUPPORTED_FORKS) {
     it(`${fork}: goes through JSON and proves what the state has`, () => {
       const { state, pubkeys, proof } = makeProof(fork);
       const file = poolProofSchema.parse(JSON.parse(JSON.stringify(proof)));
@@ -81,7 +81,7 @@ describe("A file of proofs", () => {
           { ...proof, validators: [first!, { ...second!, balances: changed(second!.balances, 30) }, ...others] },
         ],
         ["a deposit at another index", { ...proof, pendingDeposits: [{ ...deposit!, index: 59 }, ...deposits] }],
-        ...READABLE_FORKS.filter((other) => (other === "gloas") !== (fork === "gloas")).map(
+        ...SUPPORTED_FORKS.filter((other) => (other === "gloas") !== (fork === "gloas")).map(
           (other): [string, PoolProof] => [`as ${other}`, { ...proof, fork: other }],
         ),
       ];

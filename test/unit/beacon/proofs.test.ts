@@ -13,7 +13,7 @@ import { ssz } from "@lodestar/types";
 import { expect } from "chai";
 import fc from "fast-check";
 import { StateError } from "../../../oracle/beacon/errors.js";
-import { READABLE_FORKS, type ReadableFork } from "../../../oracle/beacon/forks.js";
+import { SUPPORTED_FORKS, type SupportedFork } from "../../../oracle/beacon/forks.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import { headerRoot } from "../../../oracle/beacon/readVerified.js";
 import {
@@ -34,7 +34,7 @@ const DEPOSIT_FIELDS = Object.keys(
 ) as (keyof typeof ssz.electra.PendingDeposit.fields)[];
 
 function prove(
-  fork: ReadableFork,
+  fork: SupportedFork,
   state: AnyState,
   request: ProofRequest,
   { pubkeys = new Set<string>(), sizes = [65_536] }: { pubkeys?: Set<string>; sizes?: readonly number[] } = {},
@@ -51,7 +51,7 @@ function prove(
 }
 
 /** The library's tree of the block: its header, with the tree of the state in the place of the state's root. */
-function libraryTree(fork: ReadableFork, state: AnyState): Tree {
+function libraryTree(fork: SupportedFork, state: AnyState): Tree {
   const header = ssz.phase0.BeaconBlockHeader.value_toTree(state.latestBlockHeader);
   const tree = new Tree(header);
   tree.setNode(11n, stateType(fork).value_toTree(state as never));
@@ -63,14 +63,14 @@ const VALIDATOR = new ContainerType(ssz.phase0.Validator.fields);
 const DEPOSIT = new ContainerType(ssz.electra.PendingDeposit.fields);
 
 /** Where the library says that the target is. */
-function libraryGindex(fork: ReadableFork, target: ProofTarget): bigint {
+function libraryGindex(fork: SupportedFork, target: ProofTarget): bigint {
   const { gindex } = stateType(fork).getPathInfo([target.list, target.index]);
   if (target.list === "balances" || target.field === undefined) return concatGindices([11n, gindex]);
   const record = target.list === "validators" ? VALIDATOR : DEPOSIT;
   return concatGindices([11n, gindex, record.getPathInfo([target.field]).gindex]);
 }
 
-function blockRootOf(fork: ReadableFork, state: AnyState): string {
+function blockRootOf(fork: SupportedFork, state: AnyState): string {
   const { slot, proposerIndex, parentRoot, bodyRoot } = state.latestBlockHeader;
   return headerRoot({
     slot,
@@ -151,7 +151,7 @@ function withoutField(target: ProofTarget): ProofTarget {
   return { list: target.list, index: target.index };
 }
 
-function checkSingle(tree: Tree, fork: ReadableFork, proofs: StateProofs, target: ProofTarget): void {
+function checkSingle(tree: Tree, fork: SupportedFork, proofs: StateProofs, target: ProofTarget): void {
   const proof = proofs.proof(target);
   const gindex = libraryGindex(fork, target);
   const library = createProof(tree.rootNode, { type: ProofType.single, gindex }) as SingleProof;
@@ -161,7 +161,7 @@ function checkSingle(tree: Tree, fork: ReadableFork, proofs: StateProofs, target
   expect(verifyProof(tree.root, proof)).to.equal(true);
 }
 
-function checkMulti(tree: Tree, fork: ReadableFork, proofs: StateProofs, targets: readonly ProofTarget[]): void {
+function checkMulti(tree: Tree, fork: SupportedFork, proofs: StateProofs, targets: readonly ProofTarget[]): void {
   const proof = proofs.multiproof(targets);
   const expected = new Set(targets.map((target) => libraryGindex(fork, target)));
   expect(new Set(proof.gindices)).to.deep.equal(expected);
@@ -205,7 +205,7 @@ describe("Proofs from a state that is read once", () => {
       });
     });
 
-  for (const fork of READABLE_FORKS) {
+  for (const fork of SUPPORTED_FORKS) {
     it(`${fork}: are the library's, of any leaves, alone and together`, () => {
       fc.assert(
         fc.property(cases, ({ shape, sizes, targets }) => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { StateError } from "../../../oracle/beacon/errors.js";
-import { READABLE_FORKS, type ReadableFork } from "../../../oracle/beacon/forks.js";
+import { SUPPORTED_FORKS, type SupportedFork } from "../../../oracle/beacon/forks.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import type { PartsOf } from "../../../oracle/beacon/stateParts.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
@@ -11,7 +11,7 @@ import { EMPTY_SHAPE, expectedParts, randomState, serialize } from "./states.js"
 const ASKED = { validators: "asked", balances: "asked", pendingDeposits: "asked" } as const;
 
 describe("StateReader, whatever a node sends", () => {
-  for (const fork of READABLE_FORKS) {
+  for (const fork of SUPPORTED_FORKS) {
     const states = [
       { ...EMPTY_SHAPE, seed: 11, validators: 23, pendingDeposits: 7, partialWithdrawals: 4, consolidations: 3 },
       { ...EMPTY_SHAPE, seed: 12, validators: 86, eth1Votes: 2, historicalSummaries: 2, historicalRoots: 1 },
@@ -30,8 +30,8 @@ describe("StateReader, whatever a node sends", () => {
       fc.assert(
         fc.property(fc.constantFrom(...states), several, pieces, ({ bytes, pubkeys, expected }, damages, sizes) => {
           const sent = damages.reduce<Uint8Array>((octets, one) => applied(fork, octets, one), bytes);
-          const reader = new StateReader<ReadableFork>(fork, { pubkeys, prove: ASKED });
-          let parts: PartsOf<ReadableFork>;
+          const reader = new StateReader<SupportedFork>(fork, { pubkeys, prove: ASKED });
+          let parts: PartsOf<SupportedFork>;
           try {
             for (let at = 0, i = 0; at < sent.length; i++) {
               const piece = sent.subarray(at, at + sizes[i % sizes.length]!);
@@ -72,7 +72,7 @@ describe("StateReader, whatever a node sends", () => {
 
     const MEGABYTE = 2 ** 20;
 
-    for (const fork of READABLE_FORKS) {
+    for (const fork of SUPPORTED_FORKS) {
       it(`${fork}: when it claims four million validators and goes on for 60 MB`, () => {
         const bytes = serialize(fork, randomState(fork, EMPTY_SHAPE));
         const reader = new StateReader(fork, { pubkeys: new Set(), prove: { validators: [5], balances: [5] } });

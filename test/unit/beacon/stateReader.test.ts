@@ -3,7 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { ssz } from "@lodestar/types";
 import { StateError } from "../../../oracle/beacon/errors.js";
-import { READABLE_FORKS, requireSupportedFork, type ReadableFork } from "../../../oracle/beacon/forks.js";
+import { SUPPORTED_FORKS, requireSupportedFork, type SupportedFork } from "../../../oracle/beacon/forks.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import type { PartsOf } from "../../../oracle/beacon/stateParts.js";
@@ -26,7 +26,7 @@ function someKeys(state: AnyState): ReadonlySet<string> {
   return new Set([...ofValidators, ...ofDeposits, `0x${"ab".repeat(48)}`]);
 }
 
-function read<F extends ReadableFork>(
+function read<F extends SupportedFork>(
   fork: F,
   bytes: Uint8Array,
   pubkeys: ReadonlySet<string> = new Set<string>(),
@@ -52,7 +52,7 @@ function codeOf(action: () => unknown): string {
 }
 
 /** Where the offset of a variable field stands, found by asking the library and not the reader. */
-function offsetPosition(fork: ReadableFork, name: string): number {
+function offsetPosition(fork: SupportedFork, name: string): number {
   let position = 0;
   for (const [field, type] of Object.entries<Type<unknown>>(stateType(fork).fields)) {
     if (field === name) return position;
@@ -93,7 +93,7 @@ describe("StateReader", () => {
       maxLength: 20,
     });
 
-    for (const fork of READABLE_FORKS) {
+    for (const fork of SUPPORTED_FORKS) {
       it(`${fork}: random states in random pieces`, () => {
         fc.assert(
           fc.property(shapes, chunkings, (shape, chunkSizes) => {
@@ -166,7 +166,7 @@ describe("StateReader", () => {
 
     /** Either a typed error, or a root that is not the state's. */
     function isRefused(damaged: Uint8Array): boolean {
-      let parts: PartsOf<ReadableFork>;
+      let parts: PartsOf<SupportedFork>;
       try {
         parts = read("fulu", damaged, someKeys(state));
       } catch (error) {
@@ -305,7 +305,8 @@ describe("StateReader", () => {
 
   it("refuses an unknown fork and says what to update", () => {
     expect(requireSupportedFork("Fulu")).to.equal("fulu");
-    expect(() => requireSupportedFork("gloas")).to.throw(StateError, /"gloas".*update this program/s);
+    expect(requireSupportedFork("gloas")).to.equal("gloas");
+    expect(() => requireSupportedFork("heze")).to.throw(StateError, /"heze".*update this program/s);
   });
 
   it("refuses a public key that is not lower case hex", () => {

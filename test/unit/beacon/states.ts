@@ -2,7 +2,7 @@ import { BitArray, type Type } from "@chainsafe/ssz";
 import { ssz, type electra, type fulu, type gloas } from "@lodestar/types";
 import { MAX_EFFECTIVE_BALANCE_ELECTRA, MIN_ACTIVATION_BALANCE, SLOTS_PER_EPOCH } from "@lodestar/params";
 import { toHex } from "../../../oracle/beacon/hex.js";
-import type { ReadableFork, SupportedFork } from "../../../oracle/beacon/forks.js";
+import type { SupportedFork } from "../../../oracle/beacon/forks.js";
 
 export type BeaconState = electra.BeaconState | fulu.BeaconState;
 export type AnyState = BeaconState | gloas.BeaconState;
@@ -58,23 +58,23 @@ export const EMPTY_SHAPE: StateShape = {
   historicalRoots: 0,
 };
 
-export function stateType(fork: ReadableFork) {
+export function stateType(fork: SupportedFork) {
   return ssz[fork].BeaconState;
 }
 
-export function serialize(fork: ReadableFork, state: AnyState): Uint8Array {
+export function serialize(fork: SupportedFork, state: AnyState): Uint8Array {
   return (stateType(fork) as Type<AnyState>).serialize(state);
 }
 
-export function stateRoot(fork: ReadableFork, state: AnyState): Uint8Array {
+export function stateRoot(fork: SupportedFork, state: AnyState): Uint8Array {
   return (stateType(fork) as Type<AnyState>).hashTreeRoot(state);
 }
 
 /** A state whose every field is filled; half of its pending deposits are for validators that it has. */
-export function randomState(fork: SupportedFork, shape: StateShape): BeaconState;
+export function randomState(fork: Exclude<SupportedFork, "gloas">, shape: StateShape): BeaconState;
 export function randomState(fork: "gloas", shape: StateShape): gloas.BeaconState;
-export function randomState(fork: ReadableFork, shape: StateShape): AnyState;
-export function randomState(fork: ReadableFork, shape: StateShape): AnyState {
+export function randomState(fork: SupportedFork, shape: StateShape): AnyState;
+export function randomState(fork: SupportedFork, shape: StateShape): AnyState {
   const random = new Random(shape.seed);
   const root = () => random.bytes(32);
   const state: AnyState = ssz[fork].BeaconState.defaultValue();
@@ -218,7 +218,7 @@ function fillGloas(state: gloas.BeaconState, shape: StateShape, random: Random):
 }
 
 /** What a reader must find in a state, computed from the library's values in the most direct way. */
-export function expectedParts(fork: ReadableFork, state: AnyState, pubkeys: ReadonlySet<string>) {
+export function expectedParts(fork: SupportedFork, state: AnyState, pubkeys: ReadonlySet<string>) {
   const epoch = Math.floor(state.slot / SLOTS_PER_EPOCH);
   const isActive = (v: BeaconState["validators"][number]) => v.activationEpoch <= epoch && epoch < v.exitEpoch;
   const sumEffective = (counts: typeof isActive) =>
@@ -268,6 +268,7 @@ export function expectedParts(fork: ReadableFork, state: AnyState, pubkeys: Read
       bodyRoot: toHex(state.latestBlockHeader.bodyRoot),
     },
     executionBlock: expectedExecutionBlock(state),
+    ...expectedBid(state),
     finalizedCheckpoint: { epoch: state.finalizedCheckpoint.epoch, root: toHex(state.finalizedCheckpoint.root) },
     slashingsSumGwei: state.slashings.reduce((sum, gwei) => sum + BigInt(gwei), 0n),
     totalActiveBalanceGwei: sumEffective(isActive),
@@ -319,6 +320,12 @@ export function expectedParts(fork: ReadableFork, state: AnyState, pubkeys: Read
       .filter(({ validatorIndex }) => selected.some(({ index }) => index === validatorIndex))
       .map(({ validatorIndex, address, amount }) => ({ validatorIndex, address: toHex(address), amountGwei: amount })),
   };
+}
+
+function expectedBid(state: AnyState) {
+  if (!("latestExecutionPayloadBid" in state)) return {};
+  const { blockHash, executionRequestsRoot } = state.latestExecutionPayloadBid;
+  return { bid: { blockHash: toHex(blockHash), executionRequestsRoot: toHex(executionRequestsRoot) } };
 }
 
 function expectedExecutionBlock(state: AnyState) {

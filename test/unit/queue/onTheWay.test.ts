@@ -9,6 +9,7 @@ import { toHex } from "../../../oracle/beacon/hex.js";
 
 const FRAMES = { genesisTime: 0n, secondsPerSlot: 12n, slotsPerFrame: 32n };
 const RULES: ExitRules = {
+  churnLimitQuotientGloas: 2n,
   churnLimitQuotient: 65_536n,
   minChurnGwei: 32_000_000_000n,
   maxExitChurnGwei: 32_000_000_000n,

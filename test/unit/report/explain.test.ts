@@ -11,6 +11,7 @@ const ROW: ReportRow = {
   validatorIndex: 77,
   balanceGwei: 32_000_000_001n,
   pendingGwei: 0n,
+  expectedWithdrawalsGwei: 0n,
   openPenaltyGwei: 0n,
   isSlashed: false,
   isExiting: false,
@@ -28,6 +29,7 @@ const VIEW: ReportView = {
     stateRoot: "0x51",
     fork: "fulu",
     executionBlock: { number: 8, hash: "0x08", stateRoot: "0xe1", timestamp: 0 },
+    payload: "processed",
   },
   report: {
     version: 1,

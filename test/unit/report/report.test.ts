@@ -108,6 +108,7 @@ function inputOf(state: VerifiedState, registry: readonly RegistryKey[]): Report
     withdrawalVault: VAULT,
     genesisForkVersion: FORK_VERSION,
     withdrawnAtRefWei: 77n,
+    payload: { kind: "processed" },
   };
 }
 
