@@ -9,7 +9,8 @@ import devnetParameters from "../deploy/parameters/devnet.json" with { type: "js
 import { addAccountAndClusters } from "../deploy/setup.js";
 import type { ConfigInput, Role } from "../oracle/config.js";
 import { parseConfig } from "../oracle/config.js";
-import { encodeEntries, prepareValidators, type Entry, type PreparedValidator } from "../oracle/keys/prepare.js";
+import { prepareValidators, type Entry, type PreparedValidator } from "../oracle/keys/prepare.js";
+import { publishCall } from "../oracle/keys/publish/plan.js";
 import type { ServiceLogger } from "../oracle/ops/logging.js";
 import { startService, type Service } from "../oracle/service.js";
 import {
@@ -195,11 +196,12 @@ export class LocalPool {
   /** Publishes entries as the pool operator. Answers the batch's position in the account's queue. */
   async publish(cluster: LocalCluster, entries: readonly Entry[], dkgProofs = "0x"): Promise<bigint> {
     const { nonce, queued, batches } = await this.registry.account(cluster.accountId);
-    const registry = this.registry.connect(this.poolOperator);
-    await this.devnet.mineTx(
-      registry.publish(cluster.clusterId, nonce + queued, encodeEntries(entries), dkgProofs),
-      registry.interface,
-    );
+    const call = await publishCall(this.registry, cluster.clusterId, {
+      firstNonce: nonce + queued,
+      entries,
+      dkgProofs,
+    });
+    await this.devnet.mineTx(this.poolOperator.sendTransaction(call), this.registry.interface);
     for (const { publicKey } of entries) this.#pubkeys.push(publicKey);
     return batches;
   }

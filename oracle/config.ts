@@ -215,29 +215,38 @@ function setPath(target: Record<string, unknown>, path: readonly string[], value
 
 /** Opens a signing key. Its file must be readable by its owner alone. */
 export function openKey(role: Role, source: KeySource, environment: NodeJS.ProcessEnv): Wallet {
-  const where = "file" in source ? source.file : source.env;
-  const text = "file" in source ? readKeyFile(role, source.file) : environment[source.env];
+  const what = `keys.${role}`;
+  if ("file" in source) return openKeyFile(what, source.file);
+  return walletOf(what, source.env, environment[source.env]);
+}
+
+/** @param what the setting that names the file */
+export function openKeyFile(what: string, file: string): Wallet {
+  return walletOf(what, file, readKeyFile(what, file));
+}
+
+function walletOf(what: string, where: string, text: string | undefined): Wallet {
   const key = text?.trim();
   if (key === undefined || !/^(0x)?[0-9a-fA-F]{64}$/.test(key)) {
     throw new ConfigError(
       "KeyUnreadable",
-      `keys.${role}: ${where} holds no private key (32 bytes in hex). Generate one and have its address made a signer.`,
-      { role, where },
+      `${what}: ${where} holds no private key (32 bytes in hex). Generate one and have its address made a signer.`,
+      { what, where },
     );
   }
   return new Wallet(key.startsWith("0x") ? key : `0x${key}`);
 }
 
-function readKeyFile(role: Role, file: string): string {
+function readKeyFile(what: string, file: string): string {
   try {
     const exposed = (statSync(file).mode & 0o077) !== 0;
     if (!exposed) return readFileSync(file, "utf8");
   } catch (cause) {
-    throw new ConfigError("KeyUnreadable", `keys.${role}: the file ${file} cannot be read.`, { role, file }, cause);
+    throw new ConfigError("KeyUnreadable", `${what}: the file ${file} cannot be read.`, { what, file }, cause);
   }
   throw new ConfigError(
     "KeyExposed",
-    `keys.${role}: other users of this machine can read ${file}; run chmod 600 on it, and if others had access replace the key.`,
-    { role, file },
+    `${what}: other users of this machine can read ${file}; run chmod 600 on it, and if others had access replace the key.`,
+    { what, file },
   );
 }

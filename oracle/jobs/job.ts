@@ -9,7 +9,8 @@ export type JobName =
   | "top-up"
   | "sync-fees"
   | "register"
-  | "remove";
+  | "remove"
+  | "publish";
 
 /** One transaction that is due. */
 export interface Action {

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { drillCommand } from "./drill.js";
 import { generateCommand } from "./generate.js";
+import { publishCommand } from "./publish.js";
 import { splitCommand } from "./split.js";
 
 /** `pooleth keys`: each command in a file of its own, whose work is imported when it runs. */
@@ -9,5 +10,6 @@ export function keysCommand(): Command {
     .description("the key ceremony: validator keys and their KeyShares")
     .addCommand(generateCommand())
     .addCommand(splitCommand())
+    .addCommand(publishCommand())
     .addCommand(drillCommand());
 }

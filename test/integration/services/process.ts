@@ -17,14 +17,48 @@ const exitOf = (child: ChildProcess): Promise<number | null> =>
     child.once("exit", resolve);
   });
 
+/** A command of `pooleth` while it runs. */
+export class CommandProcess {
+  readonly lines: string[] = [];
+  /** null when it was killed */
+  readonly exit: Promise<number | null>;
+  readonly #child: ChildProcess;
+  #ended = false;
+
+  constructor(...args: readonly string[]) {
+    this.#child = spawnCli(args);
+    this.exit = exitOf(this.#child);
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream !== null) createInterface(stream).on("line", (line) => this.lines.push(line));
+    }
+    const end = (): void => {
+      this.#ended = true;
+    };
+    this.exit.then(end, end);
+  }
+
+  /** Resolves when the condition holds; false when the command ended before. */
+  async until(condition: () => boolean | Promise<boolean>): Promise<boolean> {
+    while (!this.#ended) {
+      if (await condition()) return true;
+      await pause(5);
+    }
+    return false;
+  }
+
+  async done(): Promise<{ exitCode: number | null; lines: string[] }> {
+    return { exitCode: await this.exit, lines: this.lines };
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exit;
+  }
+}
+
 /** Runs `pooleth` to its end. */
 export async function pooleth(...args: readonly string[]): Promise<{ exitCode: number | null; lines: string[] }> {
-  const child = spawnCli(args);
-  const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream !== null) createInterface(stream).on("line", (line) => lines.push(line));
-  }
-  return { exitCode: await exitOf(child), lines };
+  return new CommandProcess(...args).done();
 }
 
 /** `pooleth run` in a process of its own. */

@@ -1,14 +1,13 @@
-import { constants, generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
-import { ByteListType, ByteVectorType, ContainerType } from "@chainsafe/ssz";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { getBytes, hexlify, parseEther, toUtf8Bytes } from "ethers";
+import { hexlify, parseEther, toUtf8Bytes } from "ethers";
 import { startLocalPool, type LocalCluster, type LocalPool } from "../../../devnet/pool.js";
 import type { DkgProof } from "../../../oracle/keys/dkgProofs.js";
-import { parseSharesData } from "../../../oracle/keys/keyshares.js";
 import { encodeEntries, type Entry } from "../../../oracle/keys/prepare.js";
 import { recordingLogger, type LogRecord } from "./story.js";
 import {
   depositsFor,
+  dkgProofs,
   encryptShares,
   forceVetting,
   knownValidator,
@@ -22,40 +21,8 @@ import {
   type KnownValidator,
 } from "./support.js";
 
-/** The message that ssv-dkg has each operator sign. */
-const ProofType = new ContainerType({
-  validator: new ByteVectorType(48),
-  encryptedShare: new ByteListType(512),
-  sharePublicKey: new ByteVectorType(48),
-  owner: new ByteVectorType(20),
-});
-
 /** What guardians give a cluster none of whose validators was seen to attest. */
 const MOST_UNPROVEN = 2n;
-
-/** The proofs of a ceremony, signed by `signers`. */
-function dkgProofs({ entry, shares }: KnownValidator, owner: string, signers: readonly KeyObject[]): DkgProof[] {
-  return signers.map((key, i) => {
-    const encryptedShare = shares.encryptedShares[i] ?? new Uint8Array();
-    const sharePublicKey = shares.sharePublicKeys[i] ?? new Uint8Array();
-    const root = ProofType.hashTreeRoot({
-      validator: getBytes(entry.publicKey),
-      encryptedShare,
-      sharePublicKey,
-      owner: getBytes(owner),
-    });
-    const bare = (bytes: string | Uint8Array): string => hexlify(bytes).slice(2);
-    return {
-      proof: {
-        validator: bare(entry.publicKey),
-        encrypted_share: bare(encryptedShare),
-        share_pub: bare(sharePublicKey),
-        owner: bare(owner),
-      },
-      signature: sign("sha256", root, { key, padding: constants.RSA_PKCS1_PSS_PADDING }).toString("hex"),
-    };
-  });
-}
 
 /** Two operators of four get octets that are no share of theirs: more than f, so no quorum can ever sign. */
 function withoutCiphertexts(validator: KnownValidator): Entry {
@@ -180,8 +147,7 @@ describe("stories: KeyShares", () => {
 
     // whoever spoiled the ciphertexts can sign anything, but not with the operators' keys
     const forger = Array.from({ length: 4 }, () => generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey);
-    const spoiled = { ...validator, entry: garbage, shares: parseSharesData(garbage.sharesData, 4) };
-    await pool.publish(proven, [garbage], proofsData([dkgProofs(spoiled, proven.ssvAccount, forger)]));
+    await pool.publish(proven, [garbage], proofsData([dkgProofs(garbage, proven.ssvAccount, forger)]));
     await pool.devnet.advanceUntil(() => reasons(garbage.publicKey).length > 0, 10);
     expect(reasons(garbage.publicKey)).to.deep.equal(Array(4).fill("ProofSignatureInvalid"));
 
@@ -189,7 +155,7 @@ describe("stories: KeyShares", () => {
     const operatorKeys = proven.operators.map(({ privateKey }) => privateKey);
     const second = await knownValidator(pool, proven, 1n);
     const other = withoutCiphertexts(second);
-    await pool.publish(proven, [other], proofsData([dkgProofs(second, proven.ssvAccount, operatorKeys)]));
+    await pool.publish(proven, [other], proofsData([dkgProofs(second.entry, proven.ssvAccount, operatorKeys)]));
     await pool.devnet.advanceUntil(() => reasons(other.publicKey).length > 0, 10);
     expect(reasons(other.publicKey)).to.deep.equal(Array(2).fill("ProofMismatch"));
     expect(await isVetted(proven)).to.equal(false);
@@ -197,7 +163,7 @@ describe("stories: KeyShares", () => {
     // with nothing spoiled the same ceremony is good enough
     const sound = await pool.addCluster(proven.operators, { requireDkg: true });
     const third = await knownValidator(pool, sound, 0n);
-    await pool.publish(sound, [third.entry], proofsData([dkgProofs(third, sound.ssvAccount, operatorKeys)]));
+    await pool.publish(sound, [third.entry], proofsData([dkgProofs(third.entry, sound.ssvAccount, operatorKeys)]));
     await pool.devnet.advanceUntil(() => isVetted(sound), 10);
   });
 

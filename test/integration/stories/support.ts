@@ -1,14 +1,22 @@
-import { randomBytes } from "node:crypto";
+import { constants, randomBytes, sign as signRsa, type KeyObject } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { SecretKey } from "@chainsafe/blst";
-import { hexlify, parseEther, type HDNodeWallet, type TransactionResponse } from "ethers";
+import { ByteListType, ByteVectorType, ContainerType } from "@chainsafe/ssz";
+import { getBytes, hexlify, parseEther, type HDNodeWallet, type TransactionResponse } from "ethers";
 import { committeeKey, type LocalCluster, type LocalPool, type RunningService } from "../../../devnet/pool.js";
 import { decodeDepositEvent } from "../../../devnet/execution/executionLayer.js";
 import { depositDataRoot, DEPOSIT_GWEI, signDeposit } from "../../../oracle/keys/depositData.js";
-import { buildSharesData, encryptShare, signOwnerNonce, type SharesData } from "../../../oracle/keys/keyshares.js";
+import type { DkgProof } from "../../../oracle/keys/dkgProofs.js";
+import {
+  buildSharesData,
+  encryptShare,
+  parseSharesData,
+  signOwnerNonce,
+  type SharesData,
+} from "../../../oracle/keys/keyshares.js";
 import type { Entry } from "../../../oracle/keys/prepare.js";
 import { splitSecret } from "../../../oracle/keys/shamir.js";
 import type { ServiceLogger } from "../../../oracle/ops/logging.js";
@@ -53,6 +61,39 @@ export async function knownValidator(pool: LocalPool, cluster: LocalCluster, non
     sharesData: hexlify(buildSharesData(shares)),
   };
   return { entry, secretKey, secretShares, shares };
+}
+
+/** The message that ssv-dkg has each operator sign. */
+const ProofType = new ContainerType({
+  validator: new ByteVectorType(48),
+  encryptedShare: new ByteListType(512),
+  sharePublicKey: new ByteVectorType(48),
+  owner: new ByteVectorType(20),
+});
+
+/** The proofs of a ceremony, signed by `signers`. */
+export function dkgProofs({ publicKey, sharesData }: Entry, owner: string, signers: readonly KeyObject[]): DkgProof[] {
+  const shares = parseSharesData(sharesData, signers.length);
+  return signers.map((key, i) => {
+    const encryptedShare = shares.encryptedShares[i] ?? new Uint8Array();
+    const sharePublicKey = shares.sharePublicKeys[i] ?? new Uint8Array();
+    const root = ProofType.hashTreeRoot({
+      validator: getBytes(publicKey),
+      encryptedShare,
+      sharePublicKey,
+      owner: getBytes(owner),
+    });
+    const bare = (bytes: string | Uint8Array): string => hexlify(bytes).slice(2);
+    return {
+      proof: {
+        validator: bare(publicKey),
+        encrypted_share: bare(encryptedShare),
+        share_pub: bare(sharePublicKey),
+        owner: bare(owner),
+      },
+      signature: signRsa("sha256", root, { key, padding: constants.RSA_PKCS1_PSS_PADDING }).toString("hex"),
+    };
+  });
 }
 
 export function publicKeyOf(secretKey: Uint8Array): Uint8Array {
