@@ -2,6 +2,9 @@ import { availableParallelism } from "node:os";
 import { parentPort, Worker, workerData } from "node:worker_threads";
 import { KeysError, type KeysErrorCode } from "../errors.js";
 
+/** Of a thread: enough for a batch, and little enough that what is done with is collected soon. */
+const MEMORY = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 8 };
+
 type Report<R> =
   | { readonly type: "step" }
   | { readonly type: "result"; readonly result: R }
@@ -32,7 +35,7 @@ export async function inWorkers<W extends Work>(options: WorkOptions<W>): Promis
   const results = new Array<W["result"]>(tasks.length);
   const threads = Math.min(options.threads ?? availableParallelism(), tasks.length);
   let next = 0;
-  const workers = Array.from({ length: threads }, () => new Worker(script, { workerData: shared }));
+  const workers = Array.from({ length: threads }, () => new Worker(script, { workerData: shared, resourceLimits: MEMORY }));
   const work = async (worker: Worker): Promise<void> =>
     new Promise((resolve, reject) => {
       let current = -1;

@@ -8,7 +8,9 @@ import { isPublicKey, verifyBls, verifyBlsBatch } from "../../../oracle/keys/bls
 import { DEPOSIT_GWEI, readDepositData, signDeposit, withdrawalCredentials } from "../../../oracle/keys/depositData.js";
 import { decryptKeystore, parseKeystore, passwordOctets } from "../../../oracle/keys/keystore.js";
 import { deriveKey, seedOf, signingPath } from "../../../oracle/keys/mnemonic.js";
+import { readKeyShares } from "../../../oracle/keys/keysharesJson.js";
 import { splitSecret } from "../../../oracle/keys/shamir.js";
+import { verifySubjects } from "../../../oracle/keys/verify.js";
 import blsTests from "../../fixtures/keys/bls12-381-tests.json" with { type: "json" };
 import eips from "../../fixtures/keys/eip-2333-2335.json" with { type: "json" };
 import depositTool from "../../fixtures/keys/staking-deposit-cli.json" with { type: "json" };
@@ -136,5 +138,15 @@ describe("keys: what others computed", () => {
         }
       }
     });
+  });
+
+  it("takes the KeyShares of ssv-keys", async () => {
+    const items = await readKeyShares(join(import.meta.dirname, "../../fixtures/keys/ssv-keys.json"));
+    const subjects = items.map(({ publicKey, sharesData, operators, ownerAddress: account, ownerNonce: nonce }) => {
+      const operatorIds = operators.map(({ id }) => id);
+      return { publicKey, deposit: null, shares: { sharesData, operatorIds, signedFor: { account, nonce } } };
+    });
+    expect(subjects.map(({ shares }) => shares.signedFor.nonce)).to.deep.equal([41n, 42n]);
+    expect(verifySubjects(subjects)).to.deep.equal([[], []]);
   });
 });
