@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import { committeeKey, SLOTS_PER_FRAME, type RunningService } from "../../../devnet/pool.js";
 import type { Report } from "../../../oracle/signatures/messages.js";
-import { startLyingNode, type LyingNode } from "./lyingNode.js";
 import {
   activate,
   eth,
@@ -16,7 +15,6 @@ import {
   type Story,
 } from "./story.js";
 
-const SIGNED = "pooleth_reports_signed_total";
 const DISAGREEMENTS = "pooleth_report_disagreements_total";
 const LIAR = 2;
 
@@ -25,7 +23,6 @@ describe("lies", () => {
   let keeper: RunningService;
   let keeperLog: LogRecord[];
   let oracleLog: LogRecord[];
-  let validators: string[];
 
   before(async () => {
     story = await openStory();
@@ -38,7 +35,7 @@ describe("lies", () => {
     oracleLog = oracle.records;
     await pool.start("oracle", 0, { logger: oracle.logger });
     await pool.start("oracle", 1);
-    validators = await activate(story, 2);
+    await activate(story, 2);
     traffic(story);
     await nextReport(story);
   });
@@ -100,55 +97,5 @@ describe("lies", () => {
     const report = await nextReport(story);
     expect(report.frame).to.equal(last + 2n);
     await expectNoDifference(story);
-  });
-
-  describe("of a beacon node", () => {
-    let node: LyingNode;
-
-    before(async () => {
-      const index = (): number => story.pool.devnet.validatorByPubkey(validators[0] ?? "")?.index ?? 0;
-      node = await startLyingNode(story.pool.devnet.beaconUrl, index);
-    });
-    after(() => node.close());
-
-    const lies = [
-      ["state", "STATE_ROOT_MISMATCH"],
-      ["header", "BLOCK_ROOT_MISMATCH"],
-      ["genesis", "WrongChain"],
-    ] as const;
-    for (const [lie, code] of lies) {
-      it(`about the ${lie} are refused by the member that has no other node; with another it signs as the others do`, async () => {
-        const { pool } = story;
-        const { devnet } = pool;
-        node.lie = lie;
-        const told = node.told;
-        const { logger, records } = recordingLogger();
-        // the third member, once with the lying node alone, once with an honest one behind it
-        const alone = await pool.start("oracle", LIAR, {
-          logger,
-          config: (config) => ({ ...config, beaconUrls: [node.url], dataDir: `${config.dataDir}-${lie}-alone` }),
-        });
-        const failover = await pool.start("oracle", LIAR, {
-          config: (config) => ({
-            ...config,
-            beaconUrls: [node.url, devnet.beaconUrl],
-            dataDir: `${config.dataDir}-${lie}`,
-          }),
-        });
-        const disagreements = await metric(keeper.service.url, DISAGREEMENTS);
-        await nextReport(story);
-
-        expect(node.told).to.be.greaterThan(told);
-        const failures = records.filter(({ msg }) => msg.startsWith("the round failed"));
-        expect(failures.length).to.be.greaterThan(0);
-        for (const { error } of failures) expect(error).to.deep.include({ code });
-        expect(await metric(alone.service.url, SIGNED)).to.equal(0);
-        expect(await metric(failover.service.url, SIGNED)).to.equal(1);
-        expect(await metric(keeper.service.url, DISAGREEMENTS)).to.equal(disagreements);
-        await alone.stop();
-        await failover.stop();
-        await expectNoDifference(story);
-      });
-    }
   });
 });
