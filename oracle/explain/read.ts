@@ -4,7 +4,7 @@ import type { Config } from "../config.js";
 import { beaconRootAt } from "../execution/beaconRoots.js";
 import type { ChainReader } from "../execution/chain.js";
 import { decodeRevert } from "../execution/contracts.js";
-import { readHead } from "../execution/provider.js";
+import { isNotServed, readHead } from "../execution/provider.js";
 import { readOnly } from "../execution/readOnly.js";
 import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
@@ -223,7 +223,7 @@ async function readArithmetic(
     const verdict = accepted === null ? await simulate(chain, frame, report, outlook, head) : null;
     return { block: at.number, terms, outlook, verdict };
   } catch (error) {
-    if (accepted === null || error instanceof ServiceError) throw error;
+    if (accepted === null || (error instanceof ServiceError && !isNotServed(error))) throw error;
     return null; // nodes have forgotten the state before the report
   }
 }

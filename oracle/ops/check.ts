@@ -2,7 +2,7 @@ import axios from "axios";
 import { formatEther, type Signer } from "ethers";
 import { openKey, type Config, type Role } from "../config.js";
 import { connectPool, type PoolContracts } from "../execution/contracts.js";
-import { chainIdOf, FailoverProvider, readHead } from "../execution/provider.js";
+import { FailoverProvider, readHead } from "../execution/provider.js";
 import { REPORT_VERSION } from "../report/report.js";
 import { readWithdrawn } from "../roles/reference.js";
 import { connectBeacon } from "../roles/beaconNodes.js";
@@ -41,14 +41,14 @@ export async function runChecks(
     prepareDataDir(config.dataDir);
     return config.dataDir;
   });
-  for (const url of config.executionUrls) {
-    await check(nodeCheck(publicUrl(url)), async () => {
-      const chainId = await chainIdOf(url);
-      return expectEqual("chain id", chainId, BigInt(config.chainId), "remove it from executionUrls or mend chainId");
-    });
-  }
   const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
   try {
+    for (const node of provider.alone) {
+      await check(nodeCheck(node.name), async () => {
+        const head = await readHead(node, "latest");
+        return `chain id ${config.chainId}, block ${head?.number ?? "none yet"}`;
+      });
+    }
     const connected: PoolContracts[] = [];
     await check("pool contracts", async () => {
       const contracts = await connectPool(config.poolManager, provider);

@@ -11,6 +11,7 @@ export class ConfigError extends PoolError<ConfigErrorCode> {
 /** What can go wrong while a service runs. */
 export type ServiceErrorCode =
   | "ExecutionUnreachable"
+  | "NotServed"
   | "WrongChain"
   | "LogCacheBroken"
   | "HeadMoved"

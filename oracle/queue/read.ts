@@ -4,7 +4,7 @@ import { beaconRootAt } from "../execution/beaconRoots.js";
 import type { ChainReader } from "../execution/chain.js";
 import type { PoolContracts } from "../execution/contracts.js";
 import { getLogs } from "../execution/eventStore.js";
-import { readHead } from "../execution/provider.js";
+import { isNotServed, readHead } from "../execution/provider.js";
 import { readOnly } from "../execution/readOnly.js";
 import { unconfirmedExits, type RegistryView } from "../execution/registryView.js";
 import { ServiceError } from "../ops/errors.js";
@@ -147,7 +147,7 @@ async function lateArrivals(
     const thenWei = await provider.getBalance(addresses.withdrawalVault, end.hash);
     return vaultWei > thenWei ? vaultWei - thenWei : 0n;
   } catch (error) {
-    if (error instanceof ServiceError) throw error;
+    if (error instanceof ServiceError && !isNotServed(error)) throw error;
     return 0n; // a report so late that nodes have forgotten the state; what is not known is supposed to have come in time
   }
 }

@@ -3,7 +3,7 @@ import path from "node:path";
 import { z } from "zod";
 import { slotAt, timeOfSlot, type FrameConfig, type Head } from "../clock.js";
 import type { PoolContracts } from "../execution/contracts.js";
-import { readHead, type FailoverProvider } from "../execution/provider.js";
+import { isNotServed, readHead, type FailoverProvider } from "../execution/provider.js";
 import {
   provenWithdrawnWei,
   readStateRoot,
@@ -129,8 +129,8 @@ export async function readWithdrawn(
       if ((await isProven(answer, stateRoot, contracts.addresses)) === true) return answer;
       answers.push(answer);
     } catch (error) {
-      // a node answers an error for a state that it does not keep, and each its own
-      if (error instanceof ServiceError) unreachable = error;
+      // a node that does not have the state has nothing to say
+      if (error instanceof ServiceError && !isNotServed(error)) unreachable = error;
     }
   }
   if (answers.length === 0 && unreachable !== null) throw unreachable;
@@ -146,7 +146,7 @@ async function readFrom(
     node.getBalance(addresses.withdrawalVault, hash),
     poolManager.connect(node).totals({ blockTag: hash }),
     readVaultProof(node, addresses, hash).catch((error: unknown) => {
-      if (error instanceof ServiceError) throw error;
+      if (error instanceof ServiceError && !isNotServed(error)) throw error;
       return null; // it proves newer states only, or none
     }),
   ]);
