@@ -37,10 +37,10 @@ export async function serve(): Promise<void> {
     ...Object.entries(deployment.addresses).filter(([name]) => !name.endsWith("Implementation")),
   );
   console.log(table.toString());
-  const accounts = new Table({ head: ["account", "private key", "ETH"], style: { head: [], border: [] } });
-  for (let i = 0; i < 5; i++) {
-    const { address, privateKey } = pool.user(i);
-    accounts.push([address, privateKey, formatEther(await devnet.provider.getBalance(address))]);
+  const accounts = new Table({ head: ["account", "private key", "ETH", ""], style: { head: [], border: [] } });
+  const people = [0, 1, 2, 3, 4].map((i) => [pool.user(i), ""] as const);
+  for (const [{ address, privateKey }, who] of [...people, [pool.poolOperator, "pool operator"] as const]) {
+    accounts.push([address, privateKey, formatEther(await devnet.provider.getBalance(address)), who]);
   }
   console.log(accounts.toString());
   console.log(`Stake with any wallet: stake(receiver, referral) on the PoolManager. Keys of this chain are public: never use them elsewhere.

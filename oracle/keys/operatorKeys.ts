@@ -7,7 +7,7 @@ import type { FailoverProvider } from "../execution/provider.js";
 import { operatorsOf } from "../ssv/operators.js";
 import { ISSVNetwork__factory } from "../../types/ethers-contracts/index.js";
 import { KeysError } from "./errors.js";
-import { badFile, readJson } from "./files.js";
+import { badFile, readJson, writeJson } from "./files.js";
 import { decodeOperatorKey, operatorKeyFromBase64, operatorKeyToBase64 } from "./keyshares.js";
 import type { ClusterOperator } from "./keysharesJson.js";
 
@@ -62,6 +62,15 @@ export async function readOperators(path: string, operatorIds?: readonly bigint[
     });
   });
   return distinct(chosen.sort((a, b) => (a.id < b.id ? -1 : 1)));
+}
+
+/** The same as a file, which `readOperators` and ssv-dkg read. */
+export async function writeOperators(path: string, operators: readonly OperatorKey[]): Promise<void> {
+  const json = operators.map(({ id: operatorId, publicKeyPem }) => ({
+    id: Number(operatorId),
+    public_key: operatorKeyToBase64(publicKeyPem),
+  }));
+  await writeJson(path, json);
 }
 
 /** The keys with which SSV Network knows the operators, from its events up to a block. */

@@ -51,6 +51,9 @@ export async function withPoolChain<T>(
 /** What KeyShares of a cluster are made for. */
 export interface ClusterTerms {
   readonly cluster: number;
+  readonly isActive: boolean;
+  /** takes only keys of a DKG ceremony */
+  readonly requireDkg: boolean;
   /** SSV owner */
   readonly account: string;
   /** owner nonce of the next validator to publish */
@@ -58,7 +61,7 @@ export interface ClusterTerms {
   readonly operators: readonly OperatorKey[];
 }
 
-/** A cluster for which keys may be split, at the head. */
+/** A cluster at the head. */
 export async function readCluster(chain: PoolChain, cluster: number): Promise<ClusterTerms> {
   const { contracts, provider } = chain;
   const head = await readHead(provider, "latest");
@@ -72,27 +75,33 @@ export async function readCluster(chain: PoolChain, cluster: number): Promise<Cl
     });
   }
   const state = await contracts.registry.cluster(cluster, at);
-  if (state.requireDkg) {
+  const account = await contracts.registry.account(state.account, at);
+  return {
+    cluster,
+    isActive: state.active,
+    requireDkg: state.requireDkg,
+    account: account.account,
+    nextNonce: account.nonce + account.queued,
+    operators: await operatorsFromAll(chain, [...state.operatorIds], head.number),
+  };
+}
+
+/** Refuses to split keys for a cluster that would not take them. */
+export function assertTakesSplitKeys({ cluster, isActive, requireDkg }: ClusterTerms): void {
+  if (requireDkg) {
     throw new KeysError(
       "DkgRequired",
       `Cluster ${cluster} takes only keys that never existed whole: hold a DKG ceremony with its operators (ssv-dkg) and import that, or choose another cluster.`,
       { cluster },
     );
   }
-  if (!state.active) {
+  if (!isActive) {
     throw new KeysError(
       "ClusterRetired",
       `Cluster ${cluster} is retired: its keys would never be registered and would hold up others. Choose another cluster.`,
       { cluster },
     );
   }
-  const account = await contracts.registry.account(state.account, at);
-  return {
-    cluster,
-    account: account.account,
-    nextNonce: account.nonce + account.queued,
-    operators: await operatorsFromAll(chain, [...state.operatorIds], head.number),
-  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { clusterCommand } from "./cluster.js";
 import { drillCommand } from "./drill.js";
 import { generateCommand } from "./generate.js";
 import { publishCommand } from "./publish.js";
@@ -8,6 +9,7 @@ import { splitCommand } from "./split.js";
 export function keysCommand(): Command {
   return new Command("keys")
     .description("the key ceremony: validator keys and their KeyShares")
+    .addCommand(clusterCommand())
     .addCommand(generateCommand())
     .addCommand(splitCommand())
     .addCommand(publishCommand())

@@ -105,8 +105,9 @@ async function targetOf(options: SplitCommandOptions, chain: PoolChain | null): 
         "A cluster is read from the chain: name the pool with --config, or --rpc and --pool-manager.",
       );
     }
-    const { readCluster } = await import("../poolChain.js");
+    const { assertTakesSplitKeys, readCluster } = await import("../poolChain.js");
     const terms = await readCluster(chain, cluster);
+    assertTakesSplitKeys(terms);
     if (file !== undefined) {
       const ids = terms.operators.map(({ id }) => id);
       sameOperators(terms.operators, await readOperators(file, ids), "the chain and the file");

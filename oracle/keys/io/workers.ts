@@ -35,7 +35,10 @@ export async function inWorkers<W extends Work>(options: WorkOptions<W>): Promis
   const results = new Array<W["result"]>(tasks.length);
   const threads = Math.min(options.threads ?? availableParallelism(), tasks.length);
   let next = 0;
-  const workers = Array.from({ length: threads }, () => new Worker(script, { workerData: shared, resourceLimits: MEMORY }));
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(script, { workerData: shared, resourceLimits: MEMORY }),
+  );
   const work = async (worker: Worker): Promise<void> =>
     new Promise((resolve, reject) => {
       let current = -1;

@@ -16,7 +16,11 @@ export function printPublication(view: PublishView): string[] {
     ...aligned([
       ["keys of the batch", String(batch.keys.length)],
       ["  published before", String(published)],
-      ["  to publish", String(left), calls.length === 0 ? "" : `in ${calls.length} transactions`],
+      [
+        "  to publish",
+        String(left),
+        calls.length === 0 ? "" : `in ${calls.length} transaction${calls.length === 1 ? "" : "s"}`,
+      ],
     ]),
     ...(dropped === 0
       ? []

@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { hexlify, parseEther, Wallet, type TransactionRequest } from "ethers";
 import { startLocalPool, type LocalCluster, type LocalPool } from "../../../devnet/pool.js";
 import { PoolError } from "../../../oracle/errors.js";
+import { clusterCommand } from "../../../oracle/keys/commands/cluster.js";
 import { publishCommand } from "../../../oracle/keys/commands/publish.js";
 import { DEPOSIT_GWEI, writeDepositData } from "../../../oracle/keys/depositData.js";
 import { writeKeyShares } from "../../../oracle/keys/keysharesJson.js";
@@ -71,6 +72,12 @@ describe("the key ceremony, by pooleth as a process", () => {
   };
   const publish = (files: readonly string[], ...options: string[]): CommandProcess =>
     new CommandProcess("keys", "publish", ...files, ...config, ...options);
+  /** For commands in this process, whose environment is that of the tests. */
+  const onChain = (): string[] => {
+    const { rpcUrl, genesisForkVersion } = pool.devnet;
+    const { poolManager } = pool.deployment.addresses;
+    return ["--rpc", rpcUrl, "--pool-manager", poolManager, "--genesis-fork-version", hexlify(genesisForkVersion)];
+  };
   /** The files of a batch, as tools write them. */
   const batchFiles = async (
     name: string,
@@ -148,6 +155,46 @@ describe("the key ceremony, by pooleth as a process", () => {
     await devnet.advanceUntil(async () => (await registry.account(wide.accountId)).vetted === 2n, 64);
     // guardians fund two of a cluster before one of them has attested
     await devnet.advanceUntil(async () => (await registry.cluster(wide.clusterId)).deposited === 2n, 200);
+  });
+
+  it("offline: with the options that `keys cluster` prints, a batch that can be published", async () => {
+    const lines: string[] = [];
+    const say = (line: string): void => void lines.push(...line.split("\n"));
+    const io = { print: say, warn: () => undefined, progress: { write: () => true } };
+    const terms = path.join(folder, "terms");
+    await clusterCommand(io).parseAsync([String(narrow.clusterId), ...onChain(), "--out", terms], { from: "user" });
+    expect(lines).to.include(`Cluster ${narrow.clusterId} on chain-${pool.devnet.chainId} takes split keys.`);
+    const optionsOf = (command: string): string[] =>
+      lines
+        .find((line) => line.startsWith(`  pooleth keys ${command} `))!
+        .split(" --")
+        .slice(1)
+        .flatMap((option) => `--${option}`.split(" "));
+    const secret = ["--password-file", write("password", PASSWORD)];
+    const [keystores, batch] = [path.join(folder, "offline"), path.join(folder, "offline-batch")];
+    const [, , ...generate] = optionsOf("generate"); // without the count
+    for (const command of [
+      ["generate", ...generate, "--count", "1", "--random", "--kdf", "pbkdf2", "--out", keystores],
+      ["split", keystores, ...optionsOf("split"), "--out", batch],
+    ]) {
+      const done = await pooleth("keys", ...command, ...secret);
+      expect(done.exitCode, done.lines.join("\n")).to.equal(0);
+    }
+    const files = readdirSync(batch).map((name) => path.join(batch, name));
+    await publishCommand(io).parseAsync([...files, ...onChain(), ...keyFile], { from: "user" });
+    expect(lines.join("\n"))
+      .to.match(/to publish +1 +in 1 transaction/)
+      .and.include("Dry run: nothing was sent");
+
+    lines.length = 0;
+    await clusterCommand(io).parseAsync([String(proven.clusterId), ...onChain(), "--out", terms, "--force"], {
+      from: "user",
+    });
+    expect(lines.join("\n"))
+      .to.include("takes only keys of a DKG ceremony")
+      .and.include(
+        `--owner ${proven.ssvAccount} --nonce 0 --withdrawAddress ${pool.deployment.addresses.withdrawalVault} `,
+      );
   });
 
   it("two at once, replaced transactions and others of the same key: every key is published once", async () => {
@@ -295,22 +342,12 @@ describe("the key ceremony, by pooleth as a process", () => {
       [[shares, deposits, "--key-file", stranger, ...send], "is not the pool operator"],
       [[shares, deposits, "--safe", Wallet.createRandom().address, "--out", out], "is not the pool operator"],
     ];
-    const { rpcUrl, genesisForkVersion } = pool.devnet;
-    const { poolManager } = pool.deployment.addresses;
-    const chain = [
-      "--rpc",
-      rpcUrl,
-      "--pool-manager",
-      poolManager,
-      "--genesis-fork-version",
-      hexlify(genesisForkVersion),
-    ];
     for (const [args, said] of cases) {
       const lines: string[] = [];
       const say = (line: string): void => void lines.push(line);
       const io = { print: say, warn: say, progress: { write: say } };
       const error = await publishCommand(io)
-        .parseAsync([...args, ...chain], { from: "user" })
+        .parseAsync([...args, ...onChain()], { from: "user" })
         .then(
           () => null,
           (thrown: unknown) => thrown,
