@@ -4,9 +4,9 @@ import { StateError } from "./errors.js";
 import { listLayout, type ElementObserver, type ListLayout, type ListWitness } from "./fieldHashers.js";
 import { containerShape, forkTypes, type ForkTypes, type SupportedFork } from "./forks.js";
 import { chunkGindex, concatGindex } from "./gindex.js";
-import { BatchMerkleizer, hashPair, merkleizeChunks, NODE_SIZE, treeDepth } from "./merkle.js";
+import { BatchMerkleizer, concatNodes, hashPair, merkleizeChunks, NODE_SIZE, treeDepth } from "./merkle.js";
 import { helperGindices, inTreeOrder, type Multiproof, type Proof } from "./verifyProof.js";
-import { NodeStore, TreeWitness } from "./witness.js";
+import { longsOf, NodeStore, TreeWitness } from "./witness.js";
 
 /** Lists of the state whose elements can be proven. */
 export const PROVABLE_LISTS = ["validators", "balances", "pendingDeposits"] as const;
@@ -212,11 +212,41 @@ export class StateProofs {
   }
 
   proof(target: ProofTarget): Proof {
-    const nodes = this.#nodesFor([target]);
-    const gindex = this.gindex(target);
-    const siblings: bigint[] = [];
-    for (let on = gindex; on > 1n; on >>= 1n) siblings.push(on ^ 1n);
-    return { gindex, leaf: nodes([gindex]), branch: nodes(siblings) };
+    this.#place(target);
+    const field = fieldOf(target);
+    if (field === undefined || target.list === "balances") return this.#elementProof(Number(this.gindex(target)));
+    // the way inside the record, and then that of the record
+    const { list, index } = target;
+    const record = this.#elementProof(Number(this.gindex({ list, index })));
+    const nodes = containerNodes(field.type, this.record(list, index));
+    const node = (at: number): Uint8Array => nodes.subarray(at * NODE_SIZE, (at + 1) * NODE_SIZE);
+    const inside = nodes.length / NODE_SIZE / 2 + Object.keys(field.type.fields).indexOf(field.name);
+    const siblings: Uint8Array[] = [];
+    for (let on = inside; on > 1; on >>= 1) siblings.push(node(on ^ 1));
+    return {
+      gindex: concatGindex(record.gindex, BigInt(inside)),
+      leaf: node(inside).slice(),
+      branch: concatNodes([...siblings, record.branch]),
+    };
+  }
+
+  #elementProof(gindex: number): Proof {
+    const siblings: number[] = [];
+    for (let on = gindex; on > 1;) {
+      const parent = Math.floor(on / 2); // too large for the operators of integers
+      siblings.push(4 * parent + 1 - on);
+      on = parent;
+    }
+    return { gindex: BigInt(gindex), leaf: this.#kept([gindex]), branch: this.#kept(siblings) };
+  }
+
+  #kept(gindices: readonly number[]): Uint8Array {
+    const nodes = new Uint8Array(gindices.length * NODE_SIZE);
+    const longs = longsOf(nodes);
+    for (const [i, gindex] of gindices.entries()) {
+      if (!this.#nodes.copy(gindex, longs, i)) throw new RangeError(`the node ${gindex} was not kept`);
+    }
+    return nodes;
   }
 
   /** One proof for many leaves, in which nothing stands twice. */

@@ -1,9 +1,23 @@
-import { concatNodes, NODE_SIZE, zeroHash } from "./merkle.js";
+import { NODE_SIZE, zeroHash } from "./merkle.js";
+
+const NODE_LONGS = NODE_SIZE / 8;
+
+/** Nodes as they are moved from place to place: no object has to be made for each. */
+export type NodeLongs = BigInt64Array;
+
+export function longsOf(nodes: Uint8Array): NodeLongs {
+  const { buffer, byteOffset, length } = nodes.byteOffset % 8 === 0 ? nodes : nodes.slice();
+  return new BigInt64Array(buffer, byteOffset, length / 8);
+}
+
+function copyNode(source: NodeLongs, from: number, target: NodeLongs, to: number): void {
+  for (let i = 0; i < NODE_LONGS; i++) target[to * NODE_LONGS + i] = source[from * NODE_LONGS + i] ?? 0n;
+}
 
 /** Nodes of a Merkle tree by their generalized index, in flat memory: some 60 octets for each. */
 export class NodeStore {
   #gindices = new Float64Array(64);
-  #nodes = new Uint8Array(64 * NODE_SIZE);
+  #nodes: NodeLongs = new BigInt64Array(64 * NODE_LONGS);
   /** Open addressing: 0 or the place of a node, counted from 1. At most half are taken. */
   #slots = new Uint32Array(128);
   #size = 0;
@@ -12,24 +26,32 @@ export class NodeStore {
     return this.#size;
   }
 
-  /** Stores the node that starts at `offset` of `source`, once. */
-  put(gindex: number, source: Uint8Array, offset = 0): void {
+  /** Stores node number `from` of `source`, once. */
+  put(gindex: number, source: NodeLongs, from = 0): void {
     if (gindex > Number.MAX_SAFE_INTEGER) throw new RangeError(`a generalized index of ${gindex} is not exact`);
     const slot = this.#find(gindex);
     if (this.#slots[slot] !== 0) return;
     if (this.#size === this.#gindices.length) {
       this.#grow();
-      this.put(gindex, source, offset);
+      this.put(gindex, source, from);
       return;
     }
     this.#gindices[this.#size] = gindex;
-    this.#nodes.set(source.subarray(offset, offset + NODE_SIZE), this.#size * NODE_SIZE);
+    copyNode(source, from, this.#nodes, this.#size);
     this.#slots[slot] = ++this.#size;
   }
 
-  get(gindex: number): Uint8Array | undefined {
+  /** Makes the node number `to` of `target`, if it is there. */
+  copy(gindex: number, target: NodeLongs, to = 0): boolean {
     const place = this.#slots[this.#find(gindex)] ?? 0;
-    return place === 0 ? undefined : this.#nodes.subarray((place - 1) * NODE_SIZE, place * NODE_SIZE);
+    if (place === 0) return false;
+    copyNode(this.#nodes, place - 1, target, to);
+    return true;
+  }
+
+  get(gindex: number): Uint8Array | undefined {
+    const node = new Uint8Array(NODE_SIZE);
+    return this.copy(gindex, longsOf(node)) ? node : undefined;
   }
 
   #find(gindex: number): number {
@@ -46,7 +68,9 @@ export class NodeStore {
     const gindices = new Float64Array(this.#gindices.length * 2);
     gindices.set(this.#gindices);
     this.#gindices = gindices;
-    this.#nodes = concatNodes([this.#nodes], this.#nodes.length * 2);
+    const nodes = new BigInt64Array(this.#nodes.length * 2);
+    nodes.set(this.#nodes);
+    this.#nodes = nodes;
     this.#slots = new Uint32Array(this.#slots.length * 2);
     for (let i = 0; i < this.#size; i++) this.#slots[this.#find(this.#gindices[i] ?? 0)] = i + 1;
   }
@@ -103,26 +127,32 @@ export class TreeWitness {
 
   /** @param depth of the tree */
   keep(level: Level, depth: number): void {
-    const { nodes, width, capacity, first, height } = level;
+    const { width, capacity, first, height } = level;
+    const nodes = longsOf(level.nodes);
+    const zero = longsOf(zeroHash(height));
     const levelGindex = this.gindex * 2 ** (depth - height);
+    const put = (place: number): void => {
+      const local = place - first;
+      if (local < width) this.nodes.put(levelGindex + place, nodes, local);
+      else this.nodes.put(levelGindex + place, zero);
+    };
     const end = (first + capacity) * 2 ** height;
+    const chunksBelowTwo = 2 ** (height + 1);
     let previous = -1;
-    for (let i = this.#firstAtOrAfter(first * 2 ** height); this.#chunk(i) < end; i++) {
-      const left = Math.floor(this.#chunk(i) / 2 ** (height + 1)) * 2;
+    let i = this.#firstAtOrAfter(first * 2 ** height);
+    for (let chunk = this.#chunk(i); chunk < end; chunk = this.#chunk(++i)) {
+      const left = Math.floor(chunk / chunksBelowTwo) * 2;
       if (left === previous) continue;
       previous = left;
-      for (const place of [left, left + 1]) {
-        const local = place - first;
-        if (local < width) this.nodes.put(levelGindex + place, nodes, local * NODE_SIZE);
-        else this.nodes.put(levelGindex + place, zeroHash(height));
-      }
+      put(left);
+      put(left + 1);
     }
   }
 
   /** Both children of a node that is on every target's way. */
   keepChildren(gindex: number, left: Uint8Array, right: Uint8Array): void {
-    this.nodes.put(2 * gindex, left);
-    this.nodes.put(2 * gindex + 1, right);
+    this.nodes.put(2 * gindex, longsOf(left));
+    this.nodes.put(2 * gindex + 1, longsOf(right));
   }
 
   /** Chunk of a target; beyond the last there is none. */
