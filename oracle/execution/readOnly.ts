@@ -7,7 +7,7 @@ import type { ServiceLogger } from "../ops/logging.js";
 import { createMetrics } from "../ops/metrics.js";
 import { connectBeacon, type BeaconNodes } from "../roles/beaconNodes.js";
 import { ChainReader } from "./chain.js";
-import { connectPool } from "./contracts.js";
+import { connectPool, type PoolContracts } from "./contracts.js";
 import { EventStore } from "./eventStore.js";
 import { FailoverProvider } from "./provider.js";
 
@@ -31,17 +31,38 @@ export async function readChain<T>(
   logger: ServiceLogger,
   read: (chain: ChainReader) => Promise<T>,
 ): Promise<T> {
-  const provider = new FailoverProvider(config.executionUrls, config.chainId, logger);
+  const { chainId, logsFromBlock, dataDir } = config;
+  const provider = new FailoverProvider(config.executionUrls, chainId, logger);
+  try {
+    const contracts = await connectPool(config.poolManager, provider);
+    return await withEvents({ provider, contracts, chainId, logsFromBlock }, dataDir, logger, read);
+  } finally {
+    provider.destroy();
+  }
+}
+
+/** A pool whose nodes are connected. */
+export interface ConnectedPool {
+  readonly provider: FailoverProvider;
+  readonly contracts: PoolContracts;
+  readonly chainId: number;
+  readonly logsFromBlock: number;
+}
+
+/** @param dataDir of a service whose cache of events is copied; null for none */
+export async function withEvents<T>(
+  { provider, contracts, chainId, logsFromBlock: fromBlock }: ConnectedPool,
+  dataDir: string | null,
+  logger: ServiceLogger,
+  read: (chain: ChainReader) => Promise<T>,
+): Promise<T> {
   const scratch = mkdtempSync(path.join(tmpdir(), "pooleth-"));
   try {
-    copyEvents(config.dataDir, scratch);
-    const contracts = await connectPool(config.poolManager, provider);
+    if (dataDir !== null) copyEvents(dataDir, scratch);
     const { registry, validatorExits, ssvNetwork } = contracts.addresses;
-    const { chainId, logsFromBlock: fromBlock } = config;
     const parts = { provider, chainId, registry, validatorExits, ssvNetwork, fromBlock, dataDir: scratch, logger };
     return await read(new ChainReader(provider, contracts, new EventStore(parts)));
   } finally {
-    provider.destroy();
     rmSync(scratch, { recursive: true });
   }
 }

@@ -41,7 +41,8 @@ export async function poolTerms(options: TermOptions, chain: PoolChain | null): 
   return { ...(await networkOf(options, chain)), withdrawalCredentials: credentials };
 }
 
-async function networkOf(
+/** The network that a pool is on, or the one that is named. */
+export async function networkOf(
   { network, genesisForkVersion }: TermOptions,
   chain: PoolChain | null,
 ): Promise<Pick<PoolTerms, "networkName" | "genesisForkVersion">> {

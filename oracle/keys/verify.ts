@@ -199,7 +199,7 @@ const octetsOf = ({ publicKey, depositSignature, sharesData }: Entry): string[] 
  * @param owner the SSV account for which the ceremony was held
  */
 export function verifyDkgProofs(
-  entry: Entry,
+  entry: Pick<Entry, "publicKey" | "sharesData">,
   proofs: readonly DkgProof[],
   operatorKeys: readonly string[],
   owner: string,

@@ -1,16 +1,14 @@
 import type { Signer } from "ethers";
 import type { VerifiedState } from "../beacon/readVerified.js";
-import { slotAt, type Head } from "../clock.js";
+import type { Head } from "../clock.js";
 import type { Config } from "../config.js";
-import { beaconRootAt } from "../execution/beaconRoots.js";
 import { ownerOf, type ChainReader, type ChainView } from "../execution/chain.js";
 import { DepositReader, type DepositsSeen } from "../execution/deposits.js";
 import { executionBlockOf } from "../execution/header.js";
-import { readAncestor, readHeadByHash } from "../execution/provider.js";
+import { readAncestor } from "../execution/provider.js";
 import { chainHead, remaining, type BatchView, type ClusterView } from "../execution/registryView.js";
 import { rememberingDepositVerifier } from "../keys/depositData.js";
 import { rememberingVerifier } from "../keys/verify.js";
-import { ServiceError } from "../ops/errors.js";
 import type { ServiceLogger } from "../ops/logging.js";
 import type { Metrics } from "../ops/metrics.js";
 import {
@@ -25,6 +23,7 @@ import type { SendSignatures } from "../signatures/push.js";
 import { ssvCodeOf } from "../ssv/code.js";
 import { anchorNumber, judgeCluster } from "./approval.js";
 import type { BeaconNodes } from "./beaconNodes.js";
+import { readFinalizedState } from "./finalizedState.js";
 import { judgeBatch, type DepositRules, type Refusal } from "./vetting.js";
 
 export interface GuardianParts {
@@ -208,26 +207,13 @@ export class GuardianRole {
     }
   }
 
-  /** The newest finalised state, verified against the root that the chain itself has for it. */
   async #finalizedState(view: ChainView): Promise<VerifiedState | null> {
     const { chain, beacon, logger } = this.#parts;
-    const { provider, contracts } = chain;
-    if (view.finalized === null) return null;
-    const slot = slotAt(contracts.frames, view.finalized.timestamp);
-    const root = slot === 0 ? null : await beaconRootAt(provider, contracts.frames, slot, view.head);
-    if (root === null) {
-      logger.debug({ slot }, "the chain has not finalised a block yet; nothing can be vetted or approved");
-      return null;
-    }
-    const state = await beacon.readState(root, new Set(view.registry.uses.keys()));
-    // the execution block it commits to is where the deposits since then begin
-    if ((await readHeadByHash(provider, state.executionBlock.hash)) === null) {
-      throw new ServiceError(
-        "HeadMoved",
-        "The execution node does not have the finalised block; the next round tries again.",
-        {
-          blockHash: state.executionBlock.hash,
-        },
+    const state = await readFinalizedState(chain, beacon, view, new Set(view.registry.uses.keys()));
+    if (state === null && view.finalized !== null) {
+      logger.debug(
+        { block: view.finalized.number },
+        "the chain has not finalised a block yet; nothing can be vetted or approved",
       );
     }
     return state;

@@ -7,7 +7,7 @@ import { verifyDepositSignatures, type VerifyDeposits } from "../keys/depositDat
 import type { ChainView } from "../execution/chain.js";
 import type { DepositLog } from "../execution/deposits.js";
 import type { LogPosition } from "../execution/events.js";
-import type { BatchView, ClusterView, QueueEntry } from "../execution/registryView.js";
+import type { BatchView, ClusterView } from "../execution/registryView.js";
 import { comparePositions } from "../ssv/cluster.js";
 import type { Operator } from "../ssv/operators.js";
 import type { Registration } from "../ssv/registrations.js";
@@ -57,10 +57,9 @@ export function judgeBatch(situation: VettingSituation): Refusal[] {
     ...static_.map(({ code, message, publicKey }) => ({ reason: code, message, publicKey })),
     ...judgeNonce(view.registrations.nonceOf(owner), queuedBefore, batch.firstNonce),
     ...(cluster.requireDkg && operators.length === 0 ? judgeDkgProofs(batch, operatorIds, view.operators, owner) : []),
-    ...batch.entries.flatMap((entry) => [
-      ...judgeUses(entry, view.registry.uses),
-      ...judgeRegistrations(entry, view.registrations.byKey.get(entry.publicKey) ?? []),
-      ...judgeEarlierDeposits(entry.publicKey, state, [], rules, verifyDeposits),
+    ...batch.entries.flatMap(({ publicKey }) => [
+      ...judgeKnownKey(publicKey, view, 1),
+      ...judgeEarlierDeposits(publicKey, state, [], rules, verifyDeposits),
     ]),
   ];
 }
@@ -79,7 +78,8 @@ export function judgeOperators(operatorIds: readonly bigint[], operators: Readon
   });
 }
 
-function operatorPem({ publicKey }: Operator): string | null {
+/** Null for what is no key that shares can be encrypted to. */
+export function operatorPem({ publicKey }: Operator): string | null {
   try {
     return decodeOperatorKey(publicKey);
   } catch (error) {
@@ -101,19 +101,30 @@ function judgeNonce(ssvNonce: bigint, queuedBefore: number, firstNonce: bigint):
   ];
 }
 
-function judgeUses({ publicKey }: QueueEntry, uses: ReadonlyMap<string, number>): Refusal[] {
-  const count = uses.get(publicKey) ?? 0;
-  if (count <= 1) return [];
-  return [
-    { reason: "DuplicatePublicKey", message: `The key is ${count} times in the registry and its queues.`, publicKey },
-  ];
+/**
+ * What the execution layer knows of a key already.
+ * @param uses how often it may be in the registry and its queues: once if it was published, else never
+ */
+export function judgeKnownKey(
+  publicKey: string,
+  { registry, registrations }: Pick<ChainView, "registry" | "registrations">,
+  uses: 0 | 1,
+): Refusal[] {
+  const known = judgeRegistrations(publicKey, registrations.byKey.get(publicKey) ?? []);
+  const count = registry.uses.get(publicKey) ?? 0;
+  if (count <= uses) return known;
+  const message =
+    count === 1
+      ? "The key is in the registry or one of its queues already."
+      : `The key is ${count} times in the registry and its queues.`;
+  return [{ reason: "DuplicatePublicKey", message, publicKey }, ...known];
 }
 
 /**
  * SSV's nodes keep the first valid registration of a key. Whoever sees our publication can register the key under another owner,
  * but not validly: that takes the key's signature over that owner and nonce.
  */
-function judgeRegistrations({ publicKey }: QueueEntry, registrations: readonly Registration[]): Refusal[] {
+function judgeRegistrations(publicKey: string, registrations: readonly Registration[]): Refusal[] {
   return registrations
     .filter((registration) => isValid(registration))
     .map(({ owner, nonce }) => ({

@@ -4,6 +4,7 @@ import { drillCommand } from "./drill.js";
 import { generateCommand } from "./generate.js";
 import { publishCommand } from "./publish.js";
 import { splitCommand } from "./split.js";
+import { importDkgCommand, verifyCommand } from "./verify.js";
 
 /** `pooleth keys`: each command in a file of its own, whose work is imported when it runs. */
 export function keysCommand(): Command {
@@ -12,6 +13,8 @@ export function keysCommand(): Command {
     .addCommand(clusterCommand())
     .addCommand(generateCommand())
     .addCommand(splitCommand())
+    .addCommand(importDkgCommand())
+    .addCommand(verifyCommand())
     .addCommand(publishCommand())
     .addCommand(drillCommand());
 }
