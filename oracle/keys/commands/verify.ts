@@ -35,7 +35,7 @@ export function verifyCommand(io: CommandIo = TERMINAL): Command {
       import("../inspect/keyFiles.js"),
       import("../inspect/inspect.js"),
     ]);
-    await tell(await inspectFiles(await readKeyFiles(paths), options, config), options, io);
+    await tell(await inspectFiles(await readKeyFiles(paths), options, config, io.progress), options, io);
   });
 }
 
@@ -50,7 +50,7 @@ export function importDkgCommand(io: CommandIo = TERMINAL): Command {
   return withOutput(withTerms(withPool(command))).action(async (folder: string, options: ImportCommandOptions) => {
     const config = configOf(options);
     const { importCeremony } = await import("../inspect/importCeremony.js");
-    const { report, paths } = await importCeremony(folder, options, config, new Date());
+    const { report, paths } = await importCeremony(folder, options, config, io.progress, new Date());
     await tell(report, options, io);
     for (const path of paths) (options.json === true ? io.warn : io.print)(path);
   });

@@ -46,11 +46,13 @@ export function collate(files: KeyFiles): FoundValidator[] {
     const malformed = items.flatMap(({ value }) =>
       value instanceof KeysError ? { code: "Malformed", message: value.message } : [],
     );
+    const publicKey = items[0]?.publicKey ?? null;
+    // of a key that cannot be read nothing else can be found
     const missing = MISSING.flatMap(([kind, code, message]) =>
-      files[kind] !== null && parts[kind] === null ? { code, message } : [],
+      publicKey !== null && files[kind] !== null && parts[kind] === null ? { code, message } : [],
     );
     return {
-      publicKey: items[0]?.publicKey ?? null,
+      publicKey,
       shares: usable(parts.shares),
       deposit: usable(parts.deposits),
       proofs: usable(parts.proofs),

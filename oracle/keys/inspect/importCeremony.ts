@@ -2,6 +2,7 @@ import type { Config } from "../../config.js";
 import { writeDepositData } from "../depositData.js";
 import { KeysError } from "../errors.js";
 import { writeJson } from "../files.js";
+import type { ProgressStream } from "../io/progress.js";
 import { fileTime, OutputFiles } from "../io/output.js";
 import { writeKeyShares, type KeySharesItem } from "../keysharesJson.js";
 import { readCeremonyFolder } from "./ceremonyFolder.js";
@@ -26,6 +27,7 @@ export async function importCeremony(
   folder: string,
   options: ImportOptions,
   config: Config | null,
+  progress: ProgressStream,
   now: Date,
 ): Promise<Import> {
   const read = await readCeremonyFolder(folder);
@@ -39,7 +41,7 @@ export async function importCeremony(
             folder,
           }),
         ];
-  const report = await inspectFiles({ ...read, problems: [...read.problems, ...missing] }, options, config);
+  const report = await inspectFiles({ ...read, problems: [...read.problems, ...missing] }, options, config, progress);
   return { report, paths: isGood(report) ? await write(found, options, now) : [] };
 }
 

@@ -5,7 +5,7 @@ import { collate, type FoundValidator } from "./collate.js";
 import { readChainState, type ReadState } from "./chainState.js";
 import { DEPOSIT_GWEI, publicNetworksOf, withdrawalCredentials } from "../depositData.js";
 import { KeysError } from "../errors.js";
-import { ProgressBar } from "../io/progress.js";
+import { ProgressBar, type ProgressStream } from "../io/progress.js";
 import { judgeFiles, type FileTerms, type JudgedValidator } from "./judgeFiles.js";
 import type { KeyFiles } from "./keyFiles.js";
 import { encodeOperatorKey } from "../keyshares.js";
@@ -37,11 +37,12 @@ export async function inspectFiles(
   files: KeyFiles,
   options: InspectOptions,
   config: Config | null,
+  progress: ProgressStream,
 ): Promise<KeyReport> {
   const found = collate(files);
   const { terms, state } = await withPoolChain(options, config, (chain) => termsOf(found, options, config, chain));
   const judged = judgeFiles(found, terms);
-  const verified = await verify(judged);
+  const verified = await verify(judged, progress);
   const validators =
     state === null
       ? verified
@@ -61,9 +62,9 @@ export function isGood({ validators, problems }: KeyReport): boolean {
   return validators.length > 0 && problems.length === 0 && validators.every(({ findings }) => findings.length === 0);
 }
 
-async function verify(judged: readonly JudgedValidator[]): Promise<JudgedValidator[]> {
+async function verify(judged: readonly JudgedValidator[], progress: ProgressStream): Promise<JudgedValidator[]> {
   if (judged.length < BAR_FROM) return verifyFiles(judged, () => undefined);
-  const bar = new ProgressBar("Verified", judged.length);
+  const bar = new ProgressBar("Verified", judged.length, progress);
   try {
     return await verifyFiles(judged, (count) => {
       bar.advance(count);
