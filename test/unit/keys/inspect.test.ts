@@ -475,7 +475,7 @@ describe("keys/inspect", () => {
     it("quote nothing of a file that moves the cursor", async () => {
       const deposits = withLeaf(files.deposits, ["0", "network_name"], "hoodi\u001b[2K\n");
       const lines = printReport(await inspect(inMemory({ ...files, deposits }), options), (line) => line);
-      expect([...lines.join("|")].filter((character) => character < " ")).to.deep.equal([]);
+      expect(Array.from(lines.join("|")).filter((character) => character < " ")).to.deep.equal([]);
     });
 
     it("are verified in threads when they are many, with the same result", async () => {
