@@ -1,5 +1,6 @@
 import { KeysError } from "./errors.js";
 import { askSecret, readSecretFile } from "./io/secrets.js";
+import { sharedSecret } from "./io/workers.js";
 import { passwordOctets } from "./keystore.js";
 import { seedOf } from "./mnemonic.js";
 
@@ -11,7 +12,7 @@ export async function askPassword(file: string | undefined, use: "new" | "existi
   const typed = file === undefined ? await askSecret("Password of the keystores") : await readSecretFile(file);
   try {
     if (file === undefined && use === "new") await assertRepeated(typed);
-    return passwordOctets(typed);
+    return sharedSecret(passwordOctets(typed));
   } finally {
     typed.fill(0);
   }
@@ -21,7 +22,7 @@ export async function askPassword(file: string | undefined, use: "new" | "existi
 export async function askMnemonic(file: string | undefined): Promise<Uint8Array> {
   const typed = file === undefined ? await askSecret("Mnemonic") : await readSecretFile(file);
   try {
-    return seedOf(typed);
+    return sharedSecret(seedOf(typed));
   } finally {
     typed.fill(0);
   }

@@ -52,8 +52,8 @@ export async function askSecret(
   if (!input.isTTY) {
     throw new KeysError("NoTerminal", `There is no terminal to ask for it (${question}): name a file that holds it.`);
   }
+  input.setRawMode(true); // before it asks: the terminal shows what is typed until then
   output.write(`${question}: `);
-  input.setRawMode(true);
   input.resume();
   const typed = Buffer.alloc(MAX_BYTES);
   try {

@@ -69,6 +69,14 @@ export async function inWorkers<W extends Work>(options: WorkOptions<W>): Promis
   }
 }
 
+/** A secret that threads share instead of copying: when whoever made it overwrites it, it is gone everywhere. The given one is overwritten. */
+export function sharedSecret(secret: Uint8Array): Uint8Array {
+  const shared = new Uint8Array(new SharedArrayBuffer(secret.length));
+  shared.set(secret);
+  secret.fill(0);
+  return shared;
+}
+
 /** The other side, in a worker thread. */
 export function serveTasks<W extends Work>(
   perform: (shared: W["shared"], task: W["task"], onStep: () => void) => W["result"],

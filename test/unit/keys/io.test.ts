@@ -7,7 +7,7 @@ import { expect } from "chai";
 import { fileTime, OutputFiles, writeNewFile } from "../../../oracle/keys/io/output.js";
 import { ProgressBar, progressLine } from "../../../oracle/keys/io/progress.js";
 import { askSecret, readSecretFile } from "../../../oracle/keys/io/secrets.js";
-import { inWorkers } from "../../../oracle/keys/io/workers.js";
+import { inWorkers, sharedSecret } from "../../../oracle/keys/io/workers.js";
 
 const text = (octets: Uint8Array): string => new TextDecoder().decode(octets);
 
@@ -149,6 +149,7 @@ describe("keys/io", () => {
         isTTY: true,
         setRawMode: (mode: boolean) => {
           modes.push(mode);
+          shown.push(mode ? "raw" : "cooked");
           return stream;
         },
       }) as unknown as ReadStream;
@@ -160,7 +161,7 @@ describe("keys/io", () => {
       (input as unknown as PassThrough).write("pax\u007fssä🔑\u007f\u007f\u0008sé\r");
       expect(text(await askSecret("Password", input, output))).to.equal("passé");
       expect(modes).to.deep.equal([true, false]);
-      expect(shown).to.deep.equal(["Password: ", "\n"]);
+      expect(shown).to.deep.equal(["raw", "Password: ", "cooked", "\n"]);
     });
 
     it("may be typed ahead", async () => {
@@ -181,13 +182,41 @@ describe("keys/io", () => {
     });
   });
 
-  it("a worker thread that breaks ends the work with its error", async () => {
-    const script = join(folder, "worker.mjs");
-    writeFileSync(script, "throw new Error('broken')");
-    const error = await inWorkers({
-      ...{ script: new URL(`file://${script}`), shared: null, tasks: [1, 2, 3] },
-      onStep: () => undefined,
-    }).catch((e: unknown) => e);
-    expect(error).to.have.property("message", "broken");
+  describe("worker threads", () => {
+    const script = (code: string): URL => {
+      const path = join(folder, "worker.mjs");
+      writeFileSync(path, code);
+      return new URL(`file://${path}`);
+    };
+
+    it("end all work with their error when they break", async () => {
+      const error = await inWorkers({
+        ...{ script: script("throw new Error('broken')"), shared: null, tasks: [1, 2, 3] },
+        onStep: () => undefined,
+      }).catch((e: unknown) => e);
+      expect(error).to.have.property("message", "broken");
+    });
+
+    it("have no secret any more once it is overwritten", async () => {
+      const typed = Uint8Array.of(1, 2, 3);
+      const secret = sharedSecret(typed);
+      expect([...typed, ...secret]).to.deep.equal([0, 0, 0, 1, 2, 3]);
+      const results = await inWorkers({
+        script: script(`
+          import { parentPort, workerData } from "node:worker_threads";
+          parentPort.on("message", () => {
+            const result = [...workerData];
+            parentPort.postMessage({ type: "step" });
+            parentPort.postMessage({ type: "result", result });
+          });
+        `),
+        ...{ shared: secret, tasks: ["before", "after"], threads: 1 },
+        onStep: () => secret.fill(0),
+      });
+      expect(results).to.deep.equal([
+        [1, 2, 3],
+        [0, 0, 0],
+      ]);
+    });
   });
 });
