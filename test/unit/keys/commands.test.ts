@@ -130,13 +130,17 @@ describe("keys generate and keys split", () => {
   });
 
   it("signs what generate signs, and prints no secret", async () => {
-    await generate("--count", "2", "--start-index", "9", ...fromMnemonic());
+    await generate("--count", "2", "--start-index", "7", ...fromMnemonic());
     const { error, printed } = await split(file("keys"), "--operators-file", operatorsFile(4));
     expect(error).to.equal(null);
     expect(printed).to.include("existed whole").and.include("owner nonces 7 to 8").and.not.include(PASSWORD);
     // signatures have no randomness
     const deposits = await readDepositData(only(file("shares"), "deposit_data"));
     expect(deposits).to.deep.equal(await readDepositData(only(file("keys"), "deposit_data")));
+    const theirs = depositTool.networks.sepolia; // from index 7
+    expect(deposits.map(({ publicKey }) => publicKey.slice(2))).to.deep.equal(
+      theirs.keystores.map(({ pubkey }) => pubkey),
+    );
   });
 
   for (const size of [4, 7, 10, 13]) {
@@ -201,6 +205,7 @@ describe("keys generate and keys split", () => {
     const items = await readKeyShares(only(file("shares"), "keyshares"));
     const inOrder = [1, 2, 3].map((seed) => `0x${String(quickKeystore(seed)["pubkey"])}`);
     expect(items.map(({ publicKey }) => publicKey)).to.deep.equal(inOrder);
+    expect(items.map(({ ownerNonce }) => ownerNonce)).to.deep.equal([7n, 8n, 9n]);
   });
 
   /** The refusal must be one line that names no secret, and leave nothing behind. */

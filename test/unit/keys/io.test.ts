@@ -54,6 +54,15 @@ describe("keys/io", () => {
       expect(readFileSync(join(folder, "two"), "utf8")).to.equal("precious");
     });
 
+    it("of two commands at once go to one of them", async () => {
+      const both = await Promise.all([OutputFiles.open(folder, false), OutputFiles.open(folder, false)]);
+      for (const [i, files] of both.entries()) await add(files, "one", String(i));
+      const outcomes = await Promise.allSettled(both.map((files) => files.commit()));
+      for (const files of both) await files.discard();
+      const winners = outcomes.flatMap(({ status }, i) => (status === "fulfilled" ? [String(i)] : []));
+      expect(winners).to.deep.equal([readFileSync(join(folder, "one"), "utf8")]);
+    });
+
     it("say before the work what is in the way, and replace it with force", async () => {
       writeFileSync(join(folder, "one"), "old", { mode: 0o644 });
       const files = await OutputFiles.open(folder, false);
