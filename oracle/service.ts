@@ -35,6 +35,8 @@ export interface ServiceOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** False: heads are processed when `sync` is called and never otherwise. */
   readonly follow?: boolean;
+  /** Milliseconds of a clock that is never set back, by which a head that stands still is noticed; the machine's if not given. */
+  readonly now?: () => number;
 }
 
 export interface RoleFailure {
@@ -137,7 +139,19 @@ export async function startService(config: Config, options: ServiceOptions = {})
   }
 
   const { frames } = contracts;
-  const service = new RunningService({ config, frames, provider, beacon, running, keeper, metrics, logger, app });
+  const watch = new ChainWatch({ frames, metrics, logger, now: options.now });
+  const service = new RunningService({
+    config,
+    frames,
+    provider,
+    beacon,
+    watch,
+    running,
+    keeper,
+    metrics,
+    logger,
+    app,
+  });
   await service.start(options);
   return service;
 }
@@ -164,6 +178,7 @@ interface Parts {
   readonly frames: FrameConfig;
   readonly provider: FailoverProvider;
   readonly beacon: BeaconNodes;
+  readonly watch: ChainWatch;
   readonly running: readonly RunningRole[];
   readonly keeper: KeeperRole | null;
   readonly metrics: ReturnType<typeof createMetrics>;
@@ -174,7 +189,6 @@ interface Parts {
 class RunningService implements Service {
   url = "";
   readonly #parts: Parts;
-  readonly #watch: ChainWatch;
   readonly #stopped = new AbortController();
   #last: Round | null = null;
   /** why the head could not be read when it was last tried */
@@ -192,7 +206,6 @@ class RunningService implements Service {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#watch = new ChainWatch(parts);
   }
 
   get roles(): readonly Role[] {
@@ -204,7 +217,7 @@ class RunningService implements Service {
   }
 
   get health(): Health {
-    const { alarms } = this.#watch;
+    const { alarms } = this.#parts.watch;
     const failures = (this.#last?.failures ?? []).map(({ role, error }): [string, unknown] => [role, error]);
     if (this.#headless !== null) failures.push(["head", this.#headless]);
     else if (alarms.HeadStalled !== undefined) failures.push(["head", alarms.HeadStalled]);
@@ -311,7 +324,7 @@ class RunningService implements Service {
   }
 
   async #round(): Promise<Round> {
-    const { running, metrics, logger } = this.#parts;
+    const { running, watch, metrics, logger } = this.#parts;
     if (this.#stopped.signal.aborted && this.#last !== null) return this.#last;
     let head: Head;
     try {
@@ -321,7 +334,7 @@ class RunningService implements Service {
       this.#headless = error;
       throw error;
     }
-    this.#watch.sawHead(head);
+    watch.sawHead(head);
     const isDone = this.#last?.head.hash === head.hash && this.#last.failures.length === 0;
     if (this.#last !== null && isDone && !this.#isFinalityNew) return this.#last;
     await this.#survey(head);
@@ -348,12 +361,12 @@ class RunningService implements Service {
 
   /** How the chain and the beacon nodes are: once an epoch, and when finality is announced. Alarms only: it never fails. */
   async #survey(head: Head): Promise<void> {
-    const { frames, provider, beacon } = this.#parts;
+    const { frames, provider, beacon, watch } = this.#parts;
     const slot = slotAt(frames, head.timestamp);
     const epoch = Math.floor(slot / SLOTS_PER_EPOCH);
     if (epoch !== this.#epoch || this.#isFinalityNew) {
       const finalized = await readHead(provider, "finalized").catch(() => null); // some nodes fail while nothing is final
-      if (finalized !== null) this.#watch.sawFinalized(head, finalized);
+      if (finalized !== null) watch.sawFinalized(head, finalized);
     }
     this.#epoch = epoch;
     this.#isFinalityNew = false;

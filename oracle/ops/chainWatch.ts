@@ -15,7 +15,7 @@ export interface ChainWatchOptions {
   readonly metrics: Metrics;
   readonly logger: ServiceLogger;
   /** Milliseconds of a clock that is never set back. That no block comes, no block can tell. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /**

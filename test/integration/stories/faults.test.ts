@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { SLOTS_PER_EPOCH } from "@lodestar/params";
 import { expect } from "chai";
@@ -6,8 +7,9 @@ import { committeeKey, SLOTS_PER_FRAME, type RunningService } from "../../../dev
 import { parseConfig, type ConfigInput } from "../../../oracle/config.js";
 import { PoolError } from "../../../oracle/errors.js";
 import { createLogger } from "../../../oracle/ops/logging.js";
-import { startService, type Round, type Service } from "../../../oracle/service.js";
+import { startService, type Round, type Service, type ServiceOptions } from "../../../oracle/service.js";
 import { startBranchNode } from "./branchNode.js";
+import { startExecutionNode } from "./executionNode.js";
 import { startLyingNode, type Lie, type LyingNode } from "./lyingNode.js";
 import {
   activate,
@@ -101,11 +103,12 @@ describe("faults of beacon nodes", () => {
     return node;
   }
 
-  /** The third member, in a folder of its own, with these beacon nodes. It works when it is asked to. */
+  /** The third member, in a folder of its own, with these beacon nodes. It works when it is asked to, unless it follows events. */
   async function startMember(
     name: string,
     urls: readonly string[],
     changes: Partial<ConfigInput> = {},
+    options: Pick<ServiceOptions, "follow" | "now"> = {},
   ): Promise<Member> {
     const { pool } = story;
     const config = pool.config("oracle", MEMBER);
@@ -114,6 +117,7 @@ describe("faults of beacon nodes", () => {
       signers: { oracle: committeeKey("oracle", MEMBER) },
       follow: false,
       logger: createLogger("silent"),
+      ...options,
     });
     return { service, dataDir, urls, round: null };
   }
@@ -322,6 +326,99 @@ describe("faults of beacon nodes", () => {
       expect(digests[0]).to.equal(undefined);
       expect(digests[1]).to.match(/^0x/);
       await expectNoDifference(story);
+    });
+  });
+
+  describe("announcements", () => {
+    const ROUNDS = "pooleth_rounds_total";
+    let node: LyingNode;
+    let service: Service;
+    let looks: number;
+    let close: () => Promise<void>;
+
+    /** Lets everything happen that is under way. */
+    const until = async (condition: () => boolean | Promise<boolean>): Promise<void> => {
+      while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+    };
+
+    before(async () => {
+      const { pool } = story;
+      node = await startNode("nothing");
+      looks = 0;
+      const counting = await startExecutionNode(pool.devnet.rpcUrl, ({ method, params }, honest) => {
+        if (method === "eth_getBlockByNumber" && params[0] === "latest") looks++;
+        return honest;
+      });
+      const { port } = counting.server.address() as AddressInfo;
+      close = () => counting.close();
+      const member = await startMember(
+        "listening",
+        [node.url],
+        {
+          executionUrls: [`http://127.0.0.1:${port}`],
+          pollSeconds: 3_600,
+        },
+        { follow: true },
+      );
+      service = member.service;
+      await until(() => service.processedHead !== null && node.listeners === 1);
+    });
+    after(async () => {
+      await service.stop();
+      await close();
+    });
+
+    it("of a head make the service look at once", async () => {
+      const { devnet } = story.pool;
+      await devnet.advance();
+      const { slot, executionBlockHash } = devnet.chain.head;
+      expect(service.processedHead?.hash).not.to.equal(executionBlockHash);
+      node.announce("head", slot);
+      await until(() => service.processedHead?.hash === executionBlockHash);
+    });
+
+    it("of finality, too, and then the same head is processed once more", async () => {
+      const before = await metric(service.url, ROUNDS);
+      node.announce("finalized_checkpoint", 9);
+      await until(async () => (await metric(service.url, ROUNDS)) > before);
+      expect(await metric(service.url, ROUNDS)).to.equal(before + 1);
+    });
+
+    it("in any number, true or not, make it look once a second at most", async () => {
+      const before = looks;
+      const rounds = await metric(service.url, ROUNDS);
+      const start = performance.now();
+      // what stands in for a node that means no good goes on until the service has looked three times
+      for (let slot = 0; looks < before + 3; slot++) {
+        node.announce("head", slot);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(performance.now() - start).to.be.greaterThan(1_000);
+      expect(await metric(service.url, ROUNDS), "the head has not changed").to.equal(rounds);
+    });
+  });
+
+  describe("a head that stands still", () => {
+    it("is an alert, and the service is not healthy until a block comes", async () => {
+      const { devnet } = story.pool;
+      let milliseconds = 0;
+      const { service } = await startMember("waiting", [devnet.beaconUrl], {}, { now: () => milliseconds });
+      const health = async (): Promise<{ code: number; failures: Record<string, string> }> => {
+        const response = await fetch(new URL("/health", service.url));
+        return { code: response.status, ...((await response.json()) as { failures: Record<string, string> }) };
+      };
+      await service.sync();
+      expect(await health()).to.deep.include({ code: 200, failures: {}, alarms: {} });
+      milliseconds += 26 * devnet.secondsPerSlot * 1_000;
+      await service.sync();
+      const stalled = await health();
+      expect(stalled.code).to.equal(503);
+      expect(stalled.failures["head"]).to.match(/No block has come for 9984 seconds/);
+      expect(await metric(service.url, ALERTS, { reason: "HeadStalled" })).to.equal(1);
+      await devnet.advance();
+      await service.sync();
+      expect(await health()).to.deep.include({ code: 200, failures: {}, alarms: {} });
+      await service.stop();
     });
   });
 

@@ -153,6 +153,9 @@ export interface LyingNode {
   lie: Lie;
   /** Answers that were not the honest node's. */
   readonly told: number;
+  /** Streams of events that are open. */
+  readonly listeners: number;
+  announce(event: "head" | "finalized_checkpoint", slot: number): void;
   close(): Promise<void>;
 }
 
@@ -168,6 +171,13 @@ export async function startLyingNode(
 ): Promise<LyingNode> {
   const app = fastify({ forceCloseConnections: true });
   let told = 0;
+  const streams = new Set<FastifyReply["raw"]>();
+  app.get("/eth/v1/events", (_request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+    streams.add(reply.raw);
+    reply.raw.on("close", () => streams.delete(reply.raw));
+  });
   app.get("/*", async (request, reply) => {
     const { accept } = request.headers;
     const honest = async (path = request.url): Promise<Answer> => {
@@ -192,6 +202,15 @@ export async function startLyingNode(
     lie,
     get told() {
       return told;
+    },
+    get listeners() {
+      return streams.size;
+    },
+    announce: (event: string, slot: number) => {
+      const root = `0x${slot.toString(16).padStart(64, "0")}`;
+      const flags = { epoch_transition: false, execution_optimistic: false };
+      const data = { slot: String(slot), epoch: String(slot), block: root, state: root, ...flags };
+      for (const stream of streams) stream.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
     },
     close: () => app.close(),
   };
