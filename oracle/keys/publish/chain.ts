@@ -2,7 +2,7 @@ import type { Head } from "../../clock.js";
 import { getLogsInRanges } from "../../execution/eventStore.js";
 import { decodeRegistryEvent, REGISTRY_TOPICS, type RegistryEvent } from "../../execution/events.js";
 import { readAncestor, readHead } from "../../execution/provider.js";
-import { registryView, remaining, type QueueEntry, type RegistryView } from "../../execution/registryView.js";
+import { registryView, remaining, type RegistryView } from "../../execution/registryView.js";
 import type { PoolChain } from "../poolChain.js";
 import { decodeEntries } from "../prepare.js";
 import type { Batch } from "./batch.js";
@@ -27,7 +27,9 @@ export class RegistryReader {
     const view = registryView(events);
     const { account, cluster } = clusterOf(batch, view);
     const { nonce, queued } = await registry.account(account.account, { blockTag: head.hash });
-    const queue = account.queue.flatMap(remaining);
+    const queue = account.queue.flatMap((some) =>
+      remaining(some).map((entry) => ({ ...entry, stage: some.vetted ? ("vetted" as const) : ("unvetted" as const) })),
+    );
     if (BigInt(queue.length) !== queued) {
       throw new PublishError(
         "LogsIncomplete",
@@ -35,14 +37,16 @@ export class RegistryReader {
         { account: account.account, queued, found: queue.length },
       );
     }
-    const registered = [...view.validators.values()].filter((validator) => validator.account === account.account);
+    const registered = [...view.validators.values()]
+      .filter((validator) => validator.account === account.account)
+      .map((validator) => ({ ...validator, stage: validator.removed ? ("removed" as const) : validator.status }));
     return {
       clusterId: BigInt(cluster.cluster),
       isActive: cluster.active,
       requireDkg: cluster.requireDkg,
       nonce,
       queued,
-      byNonce: new Map([...registered, ...queue].map((entry): [bigint, QueueEntry] => [entry.nonce, entry])),
+      byNonce: new Map([...registered, ...queue].map((entry) => [entry.nonce, entry] as const)),
       uses: view.uses,
       everPublished: new Set(
         events.flatMap((event) =>

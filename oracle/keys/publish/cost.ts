@@ -5,7 +5,7 @@ const TRANSACTION_GAS = 21_000n;
 const FLOOR_PER_TOKEN = 10n;
 const TOKENS_PER_OCTET = 4n;
 
-/** The least that a transaction with this calldata costs. Publications cost no more: they do little but carry data. */
+/** The least that a transaction with this calldata costs; of all but small publications, which do little but carry data, all. */
 export function floorGas(data: string): bigint {
   let tokens = 0n;
   for (const octet of getBytes(data)) tokens += octet === 0 ? 1n : TOKENS_PER_OCTET;

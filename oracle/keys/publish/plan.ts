@@ -20,6 +20,9 @@ export interface KeyToPublish extends Entry {
   readonly dkgProofs?: readonly DkgProof[];
 }
 
+/** How far a published key has come. */
+export type Stage = "unvetted" | "vetted" | "registered" | "deposited" | "discarded" | "removed";
+
 /** What the chain has of the account for which the keys were made, at one block. */
 export interface AccountOnChain {
   readonly clusterId: bigint;
@@ -29,7 +32,7 @@ export interface AccountOnChain {
   readonly nonce: bigint;
   readonly queued: bigint;
   /** what went to each nonce: registered, or in the queue */
-  readonly byNonce: ReadonlyMap<bigint, QueueEntry>;
+  readonly byNonce: ReadonlyMap<bigint, QueueEntry & { readonly stage: Stage }>;
   /** how often each key is in the registry or any queue */
   readonly uses: ReadonlyMap<string, number>;
   /** every key of a publication, dropped ones too */
@@ -46,6 +49,8 @@ export interface Chunk {
 export interface Publication {
   /** of the batch, on the chain already */
   readonly published: number;
+  /** how many of those are how far */
+  readonly stages: ReadonlyMap<Stage, number>;
   /** to publish again: guardians dropped the queue that they were in */
   readonly dropped: number;
   readonly chunks: readonly Chunk[];
@@ -63,7 +68,11 @@ export function planPublication(
   assertBatch(keys, chain);
   const next = chain.nonce + chain.queued;
   const published = keys.filter(({ ownerNonce }) => ownerNonce < next);
-  for (const key of published) assertSame(key, next, chain);
+  const stages = new Map<Stage, number>();
+  for (const key of published) {
+    const stage = assertSame(key, next, chain);
+    stages.set(stage, (stages.get(stage) ?? 0) + 1);
+  }
   const rest = keys.slice(published.length);
   const [first, last] = [rest[0], rest.at(-1)];
   if (first !== undefined && last !== undefined) assertNext(first, last, chain);
@@ -77,6 +86,7 @@ export function planPublication(
   }
   return {
     published: published.length,
+    stages,
     dropped: rest.filter(({ publicKey }) => chain.everPublished.has(publicKey.toLowerCase())).length,
     chunks: splitBatch(rest, operatorCount),
   };
@@ -85,14 +95,18 @@ export function planPublication(
 /** As many keys to a transaction as the registry and the size of a transaction allow. */
 export function splitBatch(keys: readonly KeyToPublish[], operatorCount: number): Chunk[] {
   const most = maxKeysPerPublish(operatorCount);
-  const chunks: KeyToPublish[][] = [];
+  const chunks: { keys: KeyToPublish[]; size: Size }[] = [];
   for (const key of keys) {
+    const size = sizeOf(key);
     const last = chunks.at(-1);
-    if (last !== undefined && last.length < most && callBytes([...last, key]) <= MAX_CALL_BYTES) last.push(key);
-    else chunks.push([key]);
+    const together = last === undefined ? null : sum(last.size, size);
+    if (last !== undefined && together !== null && last.keys.length < most && callBytes(together) <= MAX_CALL_BYTES) {
+      last.keys.push(key);
+      last.size = together;
+    } else chunks.push({ keys: [key], size });
   }
-  return chunks.map((some) => {
-    const [firstNonce, bytes] = [some[0]?.ownerNonce ?? 0n, callBytes(some)];
+  return chunks.map(({ keys: some, size }) => {
+    const [firstNonce, bytes] = [some[0]?.ownerNonce ?? 0n, callBytes(size)];
     if (bytes <= MAX_CALL_BYTES) return { firstNonce, keys: some, callBytes: bytes };
     throw new PublishError(
       "TooLarge",
@@ -128,16 +142,29 @@ function proofsOf(keys: readonly KeyToPublish[]): (readonly DkgProof[])[] {
   return keys.flatMap(({ dkgProofs }) => (dkgProofs === undefined ? [] : [dkgProofs]));
 }
 
+/** Octets of `data` and `dkgProofs`. */
+interface Size {
+  readonly entries: number;
+  readonly proofs: number;
+}
+
+function sizeOf({ publicKey, depositSignature, sharesData, dkgProofs }: KeyToPublish): Size {
+  return {
+    entries: dataLength(publicKey) + dataLength(depositSignature) + dataLength(sharesData),
+    proofs: dkgProofs === undefined ? 0 : JSON.stringify([dkgProofs]).length,
+  };
+}
+
+/** Lists that are joined have a comma in place of two brackets. */
+function sum(a: Size, b: Size): Size {
+  const joined = a.proofs > 0 && b.proofs > 0 ? -1 : 0;
+  return { entries: a.entries + b.entries, proofs: a.proofs + b.proofs + joined };
+}
+
 /** Octets of the call, without making it. */
-function callBytes(keys: readonly KeyToPublish[]): number {
+function callBytes({ entries, proofs }: Size): number {
   const padded = (bytes: number): number => WORD + Math.ceil(bytes / WORD) * WORD;
-  const sum = (lengths: readonly number[]): number => lengths.reduce((total, length) => total + length, 0);
-  const entries = keys.map(
-    (key) => dataLength(key.publicKey) + dataLength(key.depositSignature) + dataLength(key.sharesData),
-  );
-  const proofs = proofsOf(keys).map((list) => JSON.stringify(list).length);
-  const brackets = proofs.length === 0 ? 0 : proofs.length + 1; // and the commas between
-  return SELECTOR + 4 * WORD + padded(sum(entries)) + padded(sum(proofs) + brackets);
+  return SELECTOR + 4 * WORD + padded(entries) + padded(proofs);
 }
 
 function assertBatch(keys: readonly KeyToPublish[], { clusterId, isActive, requireDkg }: AccountOnChain): void {
@@ -181,11 +208,11 @@ function assertBatch(keys: readonly KeyToPublish[], { clusterId, isActive, requi
   });
 }
 
-/** What went to the key's nonce is the key, with these KeyShares. */
-function assertSame(key: KeyToPublish, next: bigint, { byNonce, nonce, queued }: AccountOnChain): void {
+/** What went to the key's nonce is the key, with these KeyShares; tells how far it is. */
+function assertSame(key: KeyToPublish, next: bigint, { byNonce, nonce, queued }: AccountOnChain): Stage {
   const there = byNonce.get(key.ownerNonce);
   const same = (part: keyof Entry): boolean => there?.[part].toLowerCase() === key[part].toLowerCase();
-  if (same("publicKey") && same("depositSignature") && same("sharesData")) return;
+  if (there !== undefined && same("publicKey") && same("depositSignature") && same("sharesData")) return there.stage;
   const what =
     there === undefined ? "another key" : same("publicKey") ? "the same key with other KeyShares" : there.publicKey;
   throw new PublishError(

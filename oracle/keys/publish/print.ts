@@ -1,7 +1,17 @@
 import { formatEther, formatUnits } from "ethers";
 import { aligned } from "../../queue/print.js";
-import { costOf, type PublishView } from "./publish.js";
+import type { Stage } from "./plan.js";
+import { costOf, noncesOf, type PublishView } from "./publish.js";
 
+const STAGES: readonly [stage: Stage, what: string][] = [
+  ["unvetted", "wait for the guardians"],
+  ["vetted", "vetted, wait for their turn"],
+  ["registered", "registered in SSV, wait for ether"],
+  ["deposited", "funded"],
+  ["discarded", "discarded by the guardians"],
+  ["removed", "removed from SSV"],
+];
+const WEI_PER_GWEI = 10n ** 9n;
 const NOT_SIMULATED = ["nobody is named who would send it", "a transaction of the sender waits for a block"] as const;
 
 /** For people. Amounts at the present price. */
@@ -16,6 +26,10 @@ export function printPublication(view: PublishView): string[] {
     ...aligned([
       ["keys of the batch", String(batch.keys.length)],
       ["  published before", String(published)],
+      ...STAGES.flatMap(([stage, what]) => {
+        const count = publication.stages.get(stage);
+        return count === undefined ? [] : [[`    ${what}`, String(count)]];
+      }),
       [
         "  to publish",
         String(left),
@@ -31,7 +45,7 @@ export function printPublication(view: PublishView): string[] {
     ...(calls.length === 0
       ? []
       : [
-          `A key costs ${grouped(gas / BigInt(left))} gas, ${formatEther(costWei / BigInt(left))} ETH, at ${formatUnits(gasPriceWei, "gwei")} gwei a gas.`,
+          `A key costs ${grouped(gas / BigInt(left))} gas, ${ether(costWei / BigInt(left))} ETH, at ${formatUnits(gasPriceWei, "gwei")} gwei a gas.`,
           ...(isSimulated
             ? []
             : [`The gas is the least that it can be: ${NOT_SIMULATED[balanceWei === null ? 0 : 1]}.`]),
@@ -46,13 +60,13 @@ function rows({ calls, gasPriceWei }: PublishView, gas: bigint): string[][] {
   const each = calls.map(({ firstNonce, keys, callBytes, gas: used }, i) => [
     String(i + 1),
     String(keys.length),
-    `${firstNonce} to ${firstNonce + BigInt(keys.length) - 1n}`,
+    noncesOf({ firstNonce, keys }),
     grouped(callBytes),
     grouped(used),
-    formatEther(used * gasPriceWei),
+    ether(used * gasPriceWei),
   ]);
   const keys = calls.reduce((sum, call) => sum + call.keys.length, 0);
-  const total = ["all", String(keys), "", "", grouped(gas), formatEther(gas * gasPriceWei)];
+  const total = ["all", String(keys), "", "", grouped(gas), ether(gas * gasPriceWei)];
   return [
     ["transaction", "keys", "owner nonces", "octets", "gas", "ETH"],
     ...each,
@@ -62,4 +76,9 @@ function rows({ calls, gasPriceWei }: PublishView, gas: bigint): string[][] {
 
 function grouped(value: number | bigint): string {
   return value.toLocaleString("en-US");
+}
+
+/** To the gwei. */
+function ether(wei: bigint): string {
+  return formatUnits(wei / WEI_PER_GWEI, "gwei");
 }

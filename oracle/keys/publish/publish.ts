@@ -213,9 +213,15 @@ export function assertAffordable(view: PublishView): void {
   );
 }
 
-export function describe({ keys, firstNonce }: Chunk): string {
-  const last = firstNonce + BigInt(keys.length) - 1n;
-  return `publish ${keys.length} keys, owner nonces ${firstNonce} to ${last}`;
+export function describe(chunk: Pick<Chunk, "keys" | "firstNonce">): string {
+  const { length } = chunk.keys;
+  return length === 1
+    ? `publish 1 key, owner nonce ${chunk.firstNonce}`
+    : `publish ${length} keys, owner nonces ${noncesOf(chunk)}`;
+}
+
+export function noncesOf({ keys, firstNonce }: Pick<Chunk, "keys" | "firstNonce">): string {
+  return keys.length === 1 ? String(firstNonce) : `${firstNonce} to ${firstNonce + BigInt(keys.length) - 1n}`;
 }
 
 /** The sender's log as lines for a person. */

@@ -155,6 +155,10 @@ describe("the key ceremony, by pooleth as a process", () => {
     await devnet.advanceUntil(async () => (await registry.account(wide.accountId)).vetted === 2n, 64);
     // guardians fund two of a cluster before one of them has attested
     await devnet.advanceUntil(async () => (await registry.cluster(wide.clusterId)).deposited === 2n, 200);
+    const { lines } = await publish(files, ...keyFile).done();
+    expect(lines.join("\n"))
+      .to.match(/vetted, wait for their turn +19\b/)
+      .and.match(/funded +2\b/);
   });
 
   it("offline: with the options that `keys cluster` prints, a batch that can be published", async () => {

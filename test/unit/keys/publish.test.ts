@@ -52,7 +52,7 @@ interface ChainState extends Partial<Omit<AccountOnChain, "byNonce" | "uses" | "
 
 /** All that is there is queued, if nothing else is said. */
 function chain({ there = [], elsewhere = [], dropped = [], ...state }: ChainState = {}): AccountOnChain {
-  const entries = there.map((key, i) => ({ ...key, nonce: BigInt(i) }));
+  const entries = there.map((key, i) => ({ ...key, nonce: BigInt(i), stage: "unvetted" as const }));
   return {
     clusterId: 1n,
     isActive: true,
@@ -128,8 +128,9 @@ describe("keys/publish", () => {
     it("is the whole batch where nothing is there, and what is left wherever it was interrupted", () => {
       const keys = keysFrom(0, 100);
       for (const count of [0, 1, 79, 80, 99]) {
-        const { published, chunks } = planPublication(keys, 4, chain({ there: keys.slice(0, count) }));
+        const { published, stages, chunks } = planPublication(keys, 4, chain({ there: keys.slice(0, count) }));
         expect(published).to.equal(count);
+        expect([...stages]).to.deep.equal(count === 0 ? [] : [["unvetted", count]]);
         expect(chunks.flatMap((chunk) => chunk.keys)).to.deep.equal(keys.slice(count));
         expect(chunks[0]?.firstNonce).to.equal(BigInt(count));
       }
