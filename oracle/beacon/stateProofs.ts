@@ -223,10 +223,11 @@ export class StateProofs {
     const inside = nodes.length / NODE_SIZE / 2 + Object.keys(field.type.fields).indexOf(field.name);
     const siblings: Uint8Array[] = [];
     for (let on = inside; on > 1; on >>= 1) siblings.push(node(on ^ 1));
+    const size = siblings.length * NODE_SIZE + record.branch.length;
     return {
       gindex: concatGindex(record.gindex, BigInt(inside)),
       leaf: node(inside).slice(),
-      branch: concatNodes([...siblings, record.branch]),
+      branch: concatNodes([...siblings, record.branch], size),
     };
   }
 
