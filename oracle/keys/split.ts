@@ -1,5 +1,4 @@
 import { readdir, stat } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { codeOf } from "../ops/errors.js";
@@ -8,7 +7,7 @@ import { KeysError } from "./errors.js";
 import { readJson } from "./files.js";
 import { fileTime, OutputFiles } from "./io/output.js";
 import { ProgressBar, type ProgressStream } from "./io/progress.js";
-import { inWorkers } from "./io/workers.js";
+import { defaultThreads, inWorkers } from "./io/workers.js";
 import { parseKeystore, publicKeyOf, type Keystore } from "./keystore.js";
 import { readKeyShares, writeKeyShares, type ClusterOperator } from "./keysharesJson.js";
 import type { PoolTerms } from "./poolTerms.js";
@@ -60,7 +59,7 @@ export async function splitKeys(options: SplitOptions): Promise<SplitResult> {
     const depositFile = `deposit_data-${fileTime(now)}.json`;
     const sharesFile = `keyshares-${fileTime(now)}.json`;
     for (const name of [depositFile, sharesFile]) await files.assertFree(name);
-    const threads = options.threads ?? availableParallelism();
+    const threads = options.threads ?? defaultThreads();
     const batches = await inWorkers<SplitWork>({
       script: new URL("./splitWorker.ts", import.meta.url),
       shared: { password, account, operators, terms },

@@ -5,6 +5,9 @@ import { KeysError, type KeysErrorCode } from "../errors.js";
 /** Of a thread: enough for a batch, and little enough that what is done with is collected soon. */
 const MEMORY = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 8 };
 
+/** Opening a keystore of scrypt takes 256 MiB, so even a machine of many cores uses no more at once. */
+const MOST_THREADS = 8;
+
 type Report<R> =
   | { readonly type: "step" }
   | { readonly type: "result"; readonly result: R }
@@ -23,17 +26,21 @@ export interface WorkOptions<W extends Work> {
   readonly script: URL;
   readonly shared: W["shared"];
   readonly tasks: readonly W["task"][];
-  /** Threads to use; one for each core when left out. */
+  /** Threads to use; `defaultThreads` when left out. */
   readonly threads?: number;
   /** A step of a task is done. */
   readonly onStep: () => void;
+}
+
+export function defaultThreads(): number {
+  return Math.min(availableParallelism(), MOST_THREADS);
 }
 
 /** Does the tasks in worker threads, one at a time each, and gives the results in the order of the tasks. The first refusal ends all. */
 export async function inWorkers<W extends Work>(options: WorkOptions<W>): Promise<W["result"][]> {
   const { script, shared, tasks, onStep } = options;
   const results = new Array<W["result"]>(tasks.length);
-  const threads = Math.min(options.threads ?? availableParallelism(), tasks.length);
+  const threads = Math.min(options.threads ?? defaultThreads(), tasks.length);
   let next = 0;
   const workers = Array.from(
     { length: threads },

@@ -82,7 +82,7 @@ describe("the key ceremony with a pool", () => {
 
   describe("keys split", () => {
     before(() => {
-      rmSync(file("shares"), { recursive: true });
+      rmSync(file("shares"), { recursive: true, force: true });
     });
 
     /** What a split for a cluster is refused with. */

@@ -12,9 +12,10 @@ import { KeysError } from "../../../oracle/keys/errors.js";
 import { decryptShare, operatorKeyToBase64, parseSharesData } from "../../../oracle/keys/keyshares.js";
 import { readKeyShares } from "../../../oracle/keys/keysharesJson.js";
 import { encryptKeystore } from "../../../oracle/keys/keystore.js";
+import { fingerprint, readOperators } from "../../../oracle/keys/operatorKeys.js";
 import { verifyBatch } from "../../../oracle/keys/verify.js";
 import depositTool from "../../fixtures/keys/staking-deposit-cli.json" with { type: "json" };
-import { testOperators } from "./support.js";
+import { dkgFixtures, testOperators } from "./support.js";
 
 const PASSWORD = "a password of some length";
 const ACCOUNT = "0x81592c3DE184A3E2c0DCB5a261BC107Bfa91f494";
@@ -174,6 +175,18 @@ describe("keys generate and keys split", () => {
       }
     });
   }
+
+  it("knows the operators of ssv-dkg's files and of KeyShares by the same keys", async function () {
+    for (const { folder: ceremony, read } of dkgFixtures(this)) {
+      const { shares } = read("keyshares.json") as { shares: { data: { operators: { id: number }[] } }[] };
+      const { operators } = shares[0]!.data;
+      const info = join(ceremony, "../../operators_info.json");
+      const fromInfo = await readOperators(info, operators.map(({ id }) => BigInt(id)).toReversed());
+      const fromShares = await readOperators(write("operators.json", { operators }));
+      expect(fromInfo.map(fingerprint)).to.deep.equal(fromShares.map(fingerprint));
+      expect(fromInfo.map(({ id }) => Number(id))).to.deep.equal(operators.map(({ id }) => id));
+    }
+  });
 
   it("splits with fresh coefficients every time", async () => {
     write("keystore.json", quickKeystore());
