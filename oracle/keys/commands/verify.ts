@@ -52,6 +52,7 @@ export function importDkgCommand(io: CommandIo = TERMINAL): Command {
     const { importCeremony } = await import("../inspect/importCeremony.js");
     const { report, paths } = await importCeremony(folder, options, config, io.progress, new Date());
     await tell(report, options, io);
+    if (paths.length === 0) io.warn("Nothing was written.");
     for (const path of paths) (options.json === true ? io.warn : io.print)(path);
   });
 }

@@ -10,7 +10,8 @@ const [KEY_HEAD, KEY_TAIL] = [12, -6] as const;
  */
 export function printReport({ validators, problems, notChecked }: KeyReport, red: (line: string) => string): string[] {
   const wrong = validators.filter(({ findings }) => findings.length > 0).length;
-  const summary = `${validators.length} validator${validators.length === 1 ? "" : "s"}: ${validators.length - wrong} good, ${wrong} wrong`;
+  const faults = problems.length === 0 ? "" : `; ${problems.length} wrong besides, of the files themselves`;
+  const summary = `${validators.length} validator${validators.length === 1 ? "" : "s"}: ${validators.length - wrong} good, ${wrong} wrong${faults}`;
   return [
     ...problems.map((problem) => red(`WRONG  ${oneLine(problem)}`)),
     ...validators.map((validator) => {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { expect } from "chai";
 import { getAddress } from "ethers";
@@ -150,6 +150,13 @@ describe("keys/inspect", () => {
         expect(await found(proofs.slice(1))).to.deep.equal([["ProofCount"]]);
         expect(await found([proofs[1]!, proofs[0]!, ...proofs.slice(2)])).to.deep.equal([
           ["ProofMismatch", "ProofMismatch"],
+        ]);
+        const ours = { amount: optionsOf(fixture).amount!, operatorsFile: optionsOf(fixture).operatorsFile! };
+        const key = leaves(files.keyshares).filter(({ path }) => path.at(-1) === "operatorKey");
+        const keyshares = withLeaf(files.keyshares, key[0]!.path, key[1]!.value);
+        // they are of the operators' own keys, whatever the file says
+        expect(codes(await inspect(inMemory({ ...files, keyshares }), ours))).to.deep.equal([
+          ["OperatorKeyDiffers", "OperatorKeyTwice"],
         ]);
         const signatures = withLeaf(proofs, ["0", "signature"], fieldOf(proofs[1], "signature") as Json);
         expect(await found(signatures)).to.deep.equal([["ProofSignatureInvalid"]]);
@@ -389,12 +396,15 @@ describe("keys/inspect", () => {
         return join(folder, name);
       };
       const shares = readFileSync(paths.shares, "utf8");
+      const huge = write("huge.json", "[");
+      truncateSync(huge, 2 ** 27 + 1);
       const cases: [path: string, why: string][] = [
         [write("text.json", "not JSON"), "it is not JSON"],
         [write("empty.json", ""), "it is not JSON"],
         [write("cut.json", shares.slice(0, -20)), "it is not JSON"],
         [write("deep.json", "[".repeat(200_000)), "it is not JSON"],
         [write("octets.json", Buffer.from([0xff, 0xfe, 0x00])), "it is not JSON"],
+        [huge, "it has 134217729 octets"],
         [join(folder, "none.json"), "ENOENT"],
         [folder, "it is no file"],
         [write("null.json", "null"), "neither KeyShares nor deposit data nor DKG proofs"],
