@@ -14,7 +14,7 @@ import {
   type TransactionResponse,
 } from "ethers";
 import { createBeaconApi } from "./consensus/beaconApi.js";
-import { Chain } from "./consensus/chain.js";
+import { Chain, type SlotOptions } from "./consensus/chain.js";
 import { devnetChainConfig } from "./consensus/config.js";
 import { OwnValidators } from "./consensus/duties.js";
 import { createGenesisState } from "./consensus/genesis.js";
@@ -82,6 +82,8 @@ export interface Devnet {
   advanceEpochs(epochs: number): Promise<void>;
   /** A missed proposal. */
   skipSlot(): Promise<void>;
+  /** From Gloas on: a block whose payload never comes. */
+  withholdPayload(): Promise<void>;
   /** Validators of genesis (and those given to `run`) that do no duty from now on; replaces the former set. */
   setOffline(indices: Iterable<number>): void;
   /** Runs a deposited validator that no SSV operator runs. */
@@ -132,7 +134,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
     accounts: ACCOUNTS,
     accountBalanceWei: ACCOUNT_BALANCE_WEI,
   });
-  const execution = new ExecutionLayer(node, secondsPerSlot);
+  const execution = new ExecutionLayer(node, secondsPerSlot, chainConfig.GLOAS_FORK_EPOCH < Infinity);
   const payloadHeader = await execution.genesis();
   const own = new OwnValidators();
   for (let i = 0; i < genesisValidators; i++) own.run(interopSecretKey(i));
@@ -182,6 +184,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
     },
     advanceEpochs: (epochs) => slots.advance(epochs * SLOTS_PER_EPOCH),
     skipSlot: () => slots.advance(1, { skip: true }),
+    withholdPayload: () => slots.advance(1, { withhold: true }),
     setOffline: (indices) => {
       own.setOffline(indices);
     },
@@ -239,7 +242,7 @@ class SlotClock {
     return () => this.#hooks.delete(hook);
   }
 
-  async advance(slots: number, { skip } = { skip: false }): Promise<void> {
+  async advance(slots: number, options: SlotOptions = {}): Promise<void> {
     if (this.#insideHook.getStore() === true) {
       throw new DevnetError(
         "DEVNET_INVALID",
@@ -247,14 +250,14 @@ class SlotClock {
       );
     }
     for (let i = 0; i < slots; i++) {
-      const turn = this.#last.then(() => this.#one(skip));
+      const turn = this.#last.then(() => this.#one(options));
       this.#last = turn.catch(() => undefined); // whoever asked for that slot hears of its failure; the next ask starts anew
       await turn;
     }
   }
 
-  async #one(skip: boolean): Promise<void> {
-    await this.#chain.nextSlot({ skip });
+  async #one(options: SlotOptions): Promise<void> {
+    await this.#chain.nextSlot(options);
     await this.#operators.onSlot();
     const { slot } = this.#chain;
     await this.#insideHook.run(true, async () => {

@@ -1,4 +1,5 @@
 import { hexlify, ZeroAddress, type Block, type Interface, type Log } from "ethers";
+import { isGloasState } from "../devnet/consensus/state.js";
 import type { LocalPool } from "../devnet/pool.js";
 import { AccountingModel, DEAD, QUEUE, type Outcome } from "../test/model/accounting.js";
 
@@ -43,6 +44,8 @@ export interface Audit {
 export class Auditor {
   readonly #pool: LocalPool;
   readonly #truths = new Map<number, Truth>();
+  /** By execution block. */
+  readonly #vaults = new Map<number, Pick<Truth, "vaultWei" | "sweptWei">>();
   readonly #credentials: string;
   /** Block of the deployment's own stake, where the model begins. */
   readonly #opened: number;
@@ -83,20 +86,31 @@ export class Auditor {
       const known = devnet.validatorByPubkey(hexlify(pubkey))?.validator;
       if (ours(known?.withdrawalCredentials ?? withdrawalCredentials)) gwei += BigInt(amount);
     }
+    const { chain } = devnet;
+    if (isGloasState(state)) {
+      const vault = deployment.addresses.withdrawalVault.toLowerCase();
+      for (const { address, amount } of state.payloadExpectedWithdrawals.getAllReadonlyValues()) {
+        if (hexlify(address) === vault) gwei += amount;
+      }
+      for (const { withdrawalCredentials, amount } of chain.head.envelope?.message.executionRequests.deposits ?? []) {
+        if (ours(withdrawalCredentials)) gwei += BigInt(amount);
+      }
+    }
     const [vaultWei, totals] = await Promise.all([
       devnet.provider.getBalance(deployment.addresses.withdrawalVault),
       poolManager.totals(),
     ]);
     const clBalanceWei = gwei * WEI_PER_GWEI;
-    this.#truths.set(slot, { clBalanceWei, hasOpenPenalties, vaultWei, sweptWei: totals.swept });
+    const { executionBlockNumber, processedBlockNumber } = chain.head;
+    this.#vaults.set(executionBlockNumber, { vaultWei, sweptWei: totals.swept });
+    const vault = this.#vaults.get(processedBlockNumber);
+    if (vault !== undefined) this.#truths.set(slot, { clBalanceWei, hasOpenPenalties, ...vault });
   }
 
-  /** At the last block at or before the slot. */
+  /** At the reference block of the slot. */
   truthAt(refSlot: number): Truth {
-    for (let slot = refSlot; slot >= 0; slot--) {
-      const truth = this.#truths.get(slot);
-      if (truth !== undefined) return truth;
-    }
+    const truth = this.#truths.get(this.#pool.devnet.chain.blocks.referenceOf(refSlot).slot);
+    if (truth !== undefined) return truth;
     throw new Error(`the audit began after slot ${refSlot}`);
   }
 

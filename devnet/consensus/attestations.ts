@@ -1,10 +1,10 @@
 import { BitArray } from "@chainsafe/ssz";
 import type { BeaconConfig } from "@lodestar/config";
-import { DOMAIN_BEACON_ATTESTER, MAX_ATTESTATIONS_ELECTRA, MAX_COMMITTEES_PER_SLOT } from "@lodestar/params";
+import { DOMAIN_BEACON_ATTESTER, ForkSeq, MAX_ATTESTATIONS_ELECTRA, MAX_COMMITTEES_PER_SLOT } from "@lodestar/params";
 import { computeSigningRoot, computeStartSlotAtEpoch } from "@lodestar/state-transition";
 import { ssz, type electra } from "@lodestar/types";
 import { getBytes, hexlify } from "ethers";
-import type { BlockStore } from "./blockStore.js";
+import type { BlockRecord, BlockStore } from "./blockStore.js";
 import { EMPTY_SIGNATURE, type Duty } from "./duties.js";
 import type { BeaconState } from "./state.js";
 
@@ -22,7 +22,7 @@ export function attest(
   const epoch = epochCtx.epoch;
   const data = {
     slot,
-    index: 0,
+    index: isPayloadVote(config, slot, blocks.head) ? 1 : 0,
     beaconBlockRoot: getBytes(blocks.head.root),
     source: state.currentJustifiedCheckpoint.toValue(),
     target: { epoch, root: getBytes(blocks.atOrBefore(computeStartSlotAtEpoch(epoch)).root) },
@@ -49,6 +49,11 @@ export function attest(
     data,
     signature: EMPTY_SIGNATURE,
   };
+}
+
+/** From Gloas on an attestation to the block of an earlier slot says whether that block's payload came. */
+function isPayloadVote(config: BeaconConfig, slot: number, head: BlockRecord): boolean {
+  return config.getForkSeq(slot) >= ForkSeq.gloas && head.slot < slot && head.isDelivered;
 }
 
 /** Attestations wait here for the next block: longer when slots are missed, at most until the end of the next epoch. */

@@ -181,6 +181,12 @@ function methods(chain: Chain): Served {
       if (record.signedBlock === null) throw new ApiError(HttpStatusCode.NOT_FOUND, "genesis is not a block");
       return { data: record.signedBlock, meta: blockMeta(record) };
     },
+    getSignedExecutionPayloadEnvelope: async ({ blockId }) => {
+      const record = lookup.block(blockId);
+      const { envelope } = record;
+      if (envelope === null) throw new ApiError(HttpStatusCode.NOT_FOUND, `block ${blockId} has no payload of its own`);
+      return { data: envelope, meta: blockMeta(record) };
+    },
     submitPoolVoluntaryExit: async ({ signedVoluntaryExit }) => {
       try {
         chain.submitVoluntaryExit(signedVoluntaryExit);

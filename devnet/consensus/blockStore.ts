@@ -1,4 +1,4 @@
-import type { SignedBeaconBlock, phase0 } from "@lodestar/types";
+import type { SignedBeaconBlock, gloas, phase0 } from "@lodestar/types";
 import { hexlify } from "ethers";
 import type { BeaconState } from "./state.js";
 
@@ -7,8 +7,14 @@ export interface BlockRecord {
   slot: number;
   header: phase0.BeaconBlockHeader;
   stateRoot: string;
+  /** The execution chain's head after it: its own payload, or an earlier one if that was withheld. */
   executionBlockNumber: number;
-  executionBlockHash: string;
+  /** The execution block whose requests its state has: from Gloas on not its own payload. */
+  processedBlockNumber: number;
+  /** From Gloas on; null for a payload that is part of the block, or was withheld. */
+  envelope: gloas.SignedExecutionPayloadEnvelope | null;
+  /** False if no execution block came with it. */
+  isDelivered: boolean;
   /** `null` only for genesis. */
   signedBlock: SignedBeaconBlock | null;
 }
@@ -40,7 +46,7 @@ export class BlockStore {
     this.#byRoot.set(record.root, record);
     this.#bySlot.set(record.slot, record);
     this.#byStateRoot.set(record.stateRoot, record);
-    this.#byExecutionBlock.set(record.executionBlockNumber, record);
+    if (record.isDelivered) this.#byExecutionBlock.set(record.executionBlockNumber, record);
     this.#states.set(record.root, state);
     this.#head = record;
     const oldest = this.#states.keys().next();
@@ -68,6 +74,16 @@ export class BlockStore {
     return [...this.#bySlot.values()].filter(
       (record) => record.slot > 0 && hexlify(record.header.parentRoot) === root.toLowerCase(),
     );
+  }
+
+  /** The block whose root EIP-4788 has as that of a slot: the parent of the first block after it whose payload came. */
+  referenceOf(slot: number): BlockRecord {
+    for (let s = slot + 1; s <= this.#head.slot; s++) {
+      const record = this.#bySlot.get(s);
+      const parent = record?.isDelivered === true ? this.#byRoot.get(hexlify(record.header.parentRoot)) : undefined;
+      if (parent !== undefined) return parent;
+    }
+    return this.#head;
   }
 
   atOrBefore(slot: number): BlockRecord {

@@ -8,7 +8,6 @@ import {
   MAX_PROPOSER_SLASHINGS,
   MAX_VOLUNTARY_EXITS,
   SLOTS_PER_EPOCH,
-  ForkName,
 } from "@lodestar/params";
 import {
   DataAvailabilityStatus,
@@ -24,9 +23,18 @@ import {
   processSlots,
   stateTransition,
   type CachedBeaconStateElectra,
+  type CachedBeaconStateGloas,
 } from "@lodestar/state-transition";
-import { ssz, type altair, type electra, type phase0 } from "@lodestar/types";
-import { getBytes, hexlify } from "ethers";
+import {
+  ssz,
+  type SignedBeaconBlock,
+  type altair,
+  type capella,
+  type electra,
+  type gloas,
+  type phase0,
+} from "@lodestar/types";
+import { getBytes, hexlify, keccak256 } from "ethers";
 import { DevnetError } from "../errors.js";
 import type { ExecutionLayer, ProducedPayload } from "../execution/executionLayer.js";
 import { AttestationPool, attest, lazy } from "./attestations.js";
@@ -34,10 +42,28 @@ import { BlockStore, type BlockRecord } from "./blockStore.js";
 import { EMPTY_SIGNATURE, isSignature, type Duty, type ValidatorClient } from "./duties.js";
 import { DutyLog } from "./dutyLog.js";
 import { BeaconEvents } from "./events.js";
-import { asBeaconState, validatorByIndex, type BeaconState } from "./state.js";
+import { bodyOnPayload, envelopeOf, withdrawalsOnPayload } from "./payloads.js";
+import { asBeaconState, isGloasState, validatorByIndex, type BeaconState } from "./state.js";
 
 /** Blocks of validators that name no fee recipient pay here. */
 export const DEFAULT_FEE_RECIPIENT = "0xfefefefefefefefefefefefefefefefefefefefe";
+
+export interface SlotOptions {
+  /** Nobody proposes. */
+  readonly skip?: boolean;
+  /** The block's payload never comes. Before Gloas it is part of the block, and comes. */
+  readonly withhold?: boolean;
+}
+
+/** What a block is made of in every fork. */
+type CommonBody = Pick<
+  electra.BeaconBlockBody,
+  "randaoReveal" | "eth1Data" | "proposerSlashings" | "voluntaryExits" | "attestations" | "syncAggregate"
+>;
+
+type Built = Pick<BlockRecord, "executionBlockNumber" | "processedBlockNumber" | "envelope" | "isDelivered"> & {
+  readonly body: electra.BeaconBlockBody | gloas.BeaconBlockBody;
+};
 
 /**
  * A beacon chain without network or fork choice: one slot at a time, on demand, each with one block or none. Everything a block
@@ -75,7 +101,9 @@ export class Chain {
         header,
         stateRoot: hexlify(header.stateRoot),
         executionBlockNumber: 0,
-        executionBlockHash: hexlify(genesis.latestExecutionPayloadHeader.blockHash),
+        processedBlockNumber: 0,
+        envelope: null,
+        isDelivered: true,
         signedBlock: null,
       },
       genesis,
@@ -134,12 +162,12 @@ export class Chain {
   }
 
   /** The next slot. Its block is missed when `skip` says so, when the proposer is slashed, or when nobody signs for it. */
-  async nextSlot(options: { skip: boolean }): Promise<BlockRecord | null> {
+  async nextSlot(options: SlotOptions): Promise<BlockRecord | null> {
     const slot = this.#slot + 1;
     const pre = asBeaconState(processSlots(this.headState, slot));
     this.#slot = slot;
-    const produced = options.skip ? null : await this.#propose(pre, slot);
-    if (produced === null) await this.#execution.skip(this.timeOf(slot + 1));
+    const produced = options.skip === true ? null : await this.#propose(pre, slot, options.withhold === true);
+    if (produced?.isDelivered !== true) await this.#execution.skip(this.timeOf(slot + 1));
     this.#attest(produced === null ? pre : this.headState);
     return produced;
   }
@@ -218,7 +246,7 @@ export class Chain {
     if (attestation !== null) this.#attestations.add(attestation);
   }
 
-  async #propose(pre: BeaconState, slot: number): Promise<BlockRecord | null> {
+  async #propose(pre: BeaconState, slot: number, isWithheld: boolean): Promise<BlockRecord | null> {
     const proposerIndex = pre.epochCtx.getBeaconProposer(slot);
     const proposer = pre.validators.getReadonly(proposerIndex);
     if (proposer.slashed) return null; // Fulu fixes proposers ahead: a slashed one keeps its slot, and misses it
@@ -234,22 +262,24 @@ export class Chain {
     if (randaoReveal === null) return null;
 
     const parent = this.head;
-    const { payload, requests } = await this.#executionPayload(pre, slot, pubkey);
-    const types = this.config.getForkTypes<ForkName.electra>(slot);
-    const block = types.BeaconBlock.defaultValue();
-    block.slot = slot;
-    block.proposerIndex = proposerIndex;
-    block.parentRoot = getBytes(parent.root);
-    block.body = {
-      ...block.body,
+    const common = {
       randaoReveal,
       eth1Data: pre.eth1Data.toValue(),
       proposerSlashings: [...this.#proposerSlashings.values()].slice(0, MAX_PROPOSER_SLASHINGS),
       voluntaryExits: this.#includableExits(pre),
       attestations: this.#attestations.select(epoch),
       syncAggregate: this.#syncAggregate(pre, slot),
-      executionPayload: payload,
-      executionRequests: requests,
+    };
+    const built = isGloasState(pre)
+      ? await this.#buildOnPayload(pre, slot, pubkey, common, isWithheld)
+      : await this.#buildWithPayload(pre, slot, pubkey, common);
+    const types = this.config.getForkTypes(slot);
+    const block = {
+      ...types.BeaconBlock.defaultValue(),
+      slot,
+      proposerIndex,
+      parentRoot: getBytes(parent.root),
+      body: built.body,
     };
     const post = asBeaconState(
       stateTransition(
@@ -273,20 +303,94 @@ export class Chain {
     // the RANDAO reveal had a quorum a moment ago, and nothing changes inside a slot
     if (signature === null)
       throw new DevnetError("DEVNET_EXECUTION", `the proposer of slot ${slot} revealed its RANDAO but did not sign`);
-    return this.#import({ message: block, signature }, types.BeaconBlockBody.hashTreeRoot(block.body), post);
+    return this.#import({ message: block, signature }, types.BeaconBlockBody.hashTreeRoot(block.body), post, built);
   }
 
-  #executionPayload(pre: BeaconState, slot: number, proposer: string): Promise<ProducedPayload> {
+  /** Before Gloas: the payload is part of the block. */
+  async #buildWithPayload(
+    pre: Exclude<BeaconState, CachedBeaconStateGloas>,
+    slot: number,
+    proposer: string,
+    common: CommonBody,
+  ): Promise<Built> {
+    // the function reads the fork from its argument; its signature just does not list Fulu
+    const { expectedWithdrawals } = getExpectedWithdrawals(
+      this.config.getForkSeq(slot),
+      pre as CachedBeaconStateElectra,
+    );
+    const parentHash = hexlify(pre.latestExecutionPayloadHeader.blockHash);
+    const { payload, requests } = await this.#produce(pre, slot, proposer, parentHash, expectedWithdrawals);
+    const body: electra.BeaconBlockBody = {
+      ...ssz.electra.BeaconBlockBody.defaultValue(),
+      ...common,
+      executionPayload: payload,
+      executionRequests: requests,
+    };
+    const { blockNumber } = payload;
+    return {
+      body,
+      executionBlockNumber: blockNumber,
+      processedBlockNumber: blockNumber,
+      envelope: null,
+      isDelivered: true,
+    };
+  }
+
+  /** From Gloas on: the block brings the requests of the payload before, and promises one of its own. */
+  async #buildOnPayload(
+    pre: CachedBeaconStateGloas,
+    slot: number,
+    proposer: string,
+    common: CommonBody,
+    isWithheld: boolean,
+  ): Promise<Built> {
+    const { head } = this;
+    const parent = {
+      isDelivered: head.isDelivered,
+      requests: head.envelope?.message.executionRequests ?? ssz.gloas.ExecutionRequests.defaultValue(),
+    };
+    const body = { ...bodyOnPayload(pre, slot, parent), ...common };
+    const bid = body.signedExecutionPayloadBid.message;
+    const before = head.isDelivered ? head.executionBlockNumber : head.processedBlockNumber;
+    if (isWithheld) {
+      bid.blockHash = getBytes(keccak256(head.root)); // of a block that nobody ever saw
+      return {
+        body,
+        executionBlockNumber: before,
+        processedBlockNumber: before,
+        envelope: null,
+        isDelivered: false,
+      };
+    }
+    const withdrawals = withdrawalsOnPayload(pre, slot, body);
+    const produced = await this.#produce(pre, slot, proposer, hexlify(bid.parentBlockHash), withdrawals);
+    const message = envelopeOf(produced, slot, head.root);
+    bid.blockHash = produced.payload.blockHash;
+    bid.executionRequestsRoot = ssz.gloas.ExecutionRequests.hashTreeRoot(message.executionRequests);
+    return {
+      body,
+      executionBlockNumber: produced.payload.blockNumber,
+      processedBlockNumber: before,
+      envelope: { message, signature: EMPTY_SIGNATURE },
+      isDelivered: true,
+    };
+  }
+
+  #produce(
+    pre: BeaconState,
+    slot: number,
+    proposer: string,
+    parentHash: string,
+    withdrawals: capella.Withdrawal[],
+  ): Promise<ProducedPayload> {
     const recipients = this.#clients.map((client) => client.feeRecipient(proposer));
     return this.#execution.produce({
-      parentHash: hexlify(pre.latestExecutionPayloadHeader.blockHash),
+      parentHash,
       parentBeaconBlockRoot: this.head.root,
       prevRandao: hexlify(getRandaoMix(pre, pre.epochCtx.epoch)),
       timestamp: this.timeOf(slot),
       feeRecipient: recipients.find((recipient) => recipient !== undefined) ?? DEFAULT_FEE_RECIPIENT,
-      // the function reads the fork from its argument; its signature just does not list Fulu
-      withdrawals: getExpectedWithdrawals(this.config.getForkSeq(slot), pre as CachedBeaconStateElectra)
-        .expectedWithdrawals,
+      withdrawals,
     });
   }
 
@@ -321,17 +425,22 @@ export class Chain {
     return { syncCommitteeBits: BitArray.fromBoolArray(bits), syncCommitteeSignature: EMPTY_SIGNATURE };
   }
 
-  #import(signedBlock: electra.SignedBeaconBlock, bodyRoot: Uint8Array, post: BeaconState): BlockRecord {
+  #import(signedBlock: SignedBeaconBlock, bodyRoot: Uint8Array, post: BeaconState, built: Built): BlockRecord {
     const { slot, proposerIndex, parentRoot, stateRoot, body } = signedBlock.message;
+    const { executionBlockNumber, processedBlockNumber, envelope, isDelivered } = built;
     const header = { slot, proposerIndex, parentRoot, stateRoot, bodyRoot };
     const finalizedBefore = this.finalized.epoch;
+    const root = ssz.phase0.BeaconBlockHeader.hashTreeRoot(header);
+    if (envelope !== null) envelope.message.beaconBlockRoot = root;
     const record: BlockRecord = {
-      root: hexlify(ssz.phase0.BeaconBlockHeader.hashTreeRoot(header)),
+      root: hexlify(root),
       slot,
       header,
       stateRoot: hexlify(stateRoot),
-      executionBlockNumber: body.executionPayload.blockNumber,
-      executionBlockHash: hexlify(body.executionPayload.blockHash),
+      executionBlockNumber,
+      processedBlockNumber,
+      envelope,
+      isDelivered,
       signedBlock,
     };
     this.blocks.add(record, post);
@@ -340,7 +449,7 @@ export class Chain {
       this.#proposerSlashings.delete(signedHeader1.message.proposerIndex);
     }
     const { finalized, justified } = this;
-    this.#execution.forkchoice(justified.block.executionBlockNumber, finalized.block.executionBlockNumber);
+    this.#execution.forkchoice(justified.block.processedBlockNumber, finalized.block.processedBlockNumber);
     this.#announce(record, post, finalized.epoch > finalizedBefore ? finalized : null);
     return record;
   }

@@ -86,7 +86,10 @@ export function createGenesisState(options: GenesisOptions): { config: BeaconCon
   if (chainConfig.FULU_FORK_EPOCH > 0) {
     return { config, state: createCachedBeaconState(state, { config, pubkeyCache: createPubkeyCache() }) };
   }
-  const electraConfig = createBeaconConfig({ ...chainConfig, FULU_FORK_EPOCH: Infinity }, state.genesisValidatorsRoot);
+  const electraConfig = createBeaconConfig(
+    { ...chainConfig, FULU_FORK_EPOCH: Infinity, GLOAS_FORK_EPOCH: Infinity },
+    state.genesisValidatorsRoot,
+  );
   const electra = createCachedBeaconState(state, { config: electraConfig, pubkeyCache: createPubkeyCache() });
   const fulu = ssz.fulu.BeaconState.getViewDU(upgradeStateToFulu(electra).node);
   return { config, state: createCachedBeaconState(fulu, { config, pubkeyCache: createPubkeyCache() }) };

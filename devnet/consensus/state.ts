@@ -3,13 +3,14 @@ import type {
   CachedBeaconStateAllForks,
   CachedBeaconStateElectra,
   CachedBeaconStateFulu,
+  CachedBeaconStateGloas,
 } from "@lodestar/state-transition";
 import type { ValidatorStatus, phase0 } from "@lodestar/types";
 import { getBytes } from "ethers";
 import { DevnetError } from "../errors.js";
 
 /** A state of the devnet: every chain of it starts at Electra or later. */
-export type BeaconState = CachedBeaconStateElectra | CachedBeaconStateFulu;
+export type BeaconState = CachedBeaconStateElectra | CachedBeaconStateFulu | CachedBeaconStateGloas;
 
 export interface ValidatorView {
   index: number;
@@ -20,19 +21,27 @@ export interface ValidatorView {
 
 export function asBeaconState(state: CachedBeaconStateAllForks): BeaconState {
   if (!isBeaconState(state)) {
-    throw new DevnetError("DEVNET_INVALID", "the devnet speaks Electra and Fulu only; check the forks in extraConfig", {
-      slot: state.slot,
-    });
+    throw new DevnetError(
+      "DEVNET_INVALID",
+      "the devnet speaks Electra, Fulu and Gloas only; check the forks in extraConfig",
+      {
+        slot: state.slot,
+      },
+    );
   }
   return state;
 }
 
 function isBeaconState(state: CachedBeaconStateAllForks): state is BeaconState {
-  return "pendingDeposits" in state.type.fields && !("builders" in state.type.fields); // Electra has the one, Gloas the other
+  return "pendingDeposits" in state.type.fields;
 }
 
-export function isFuluState(state: BeaconState): state is CachedBeaconStateFulu {
+export function isFuluState(state: BeaconState): state is CachedBeaconStateFulu | CachedBeaconStateGloas {
   return "proposerLookahead" in state.type.fields;
+}
+
+export function isGloasState(state: BeaconState): state is CachedBeaconStateGloas {
+  return "latestExecutionPayloadBid" in state.type.fields;
 }
 
 /** Status names of the Beacon API. */

@@ -58,8 +58,8 @@ export interface ProducedPayload {
 
 /** What a header says that the node itself does not know, by block number. */
 export interface HeaderOverlay {
-  stateRoot: string;
-  parentBeaconBlockRoot: string;
+  stateRoot?: string;
+  parentBeaconBlockRoot?: string;
   withdrawals: { index: string; validatorIndex: string; address: string; amount: string }[];
 }
 
@@ -73,18 +73,24 @@ export interface HeaderOverlay {
  *
  * So a request leaves in the block of its transaction, and state read at block N is the post-state of N. The writes after the transactions are
  * not in the root of EDR's own header; the payload carries the root that `eth_getProof` implies instead.
+ *
+ * On a chain that comes to Gloas, headers must hash to what the beacon state has. There all is played before the transactions: headers are EDR's
+ * own, and a request leaves in the block after that of its transaction.
  */
 export class ExecutionLayer {
   readonly lock = new ReadWriteLock();
   readonly #node: ExecutionNode;
   readonly #secondsPerSlot: number;
+  readonly #isSealed: boolean;
   readonly #overlays = new Map<number, HeaderOverlay>();
   #head = 0;
   #safe = 0;
   #finalized = 0;
 
-  constructor(node: ExecutionNode, secondsPerSlot: number) {
+  /** @param isSealed headers are the node's own */
+  constructor(node: ExecutionNode, secondsPerSlot: number, isSealed: boolean) {
     this.#node = node;
+    this.#isSealed = isSealed;
     this.#secondsPerSlot = secondsPerSlot;
   }
 
@@ -147,6 +153,7 @@ export class ExecutionLayer {
     await this.#setStorage(HISTORY_STORAGE_ADDRESS, BigInt(this.#head) % RING_LENGTH, parentHash);
     await this.#setStorage(BEACON_ROOTS_ADDRESS, ring, toBeHex(timestamp, 32));
     await this.#setStorage(BEACON_ROOTS_ADDRESS, ring + RING_LENGTH, parentBeaconBlockRoot);
+    const before = this.#isSealed ? await this.#afterTransactions(withdrawals) : null;
     await this.#node.request("evm_mine");
     const block = await this.#block("latest");
     if (Number(block.number) !== number) {
@@ -165,15 +172,12 @@ export class ExecutionLayer {
         topics: [DEPOSIT_EVENT_TOPIC],
       },
     ])) as RpcLog[];
-    const exits = await this.#systemCall(WITHDRAWAL_REQUESTS_ADDRESS);
-    const consolidations = await this.#systemCall(CONSOLIDATION_REQUESTS_ADDRESS);
-    await this.#credit(withdrawals);
+    const queued = before ?? (await this.#afterTransactions(withdrawals));
     await this.#node.request("evm_setNextBlockTimestamp", [toQuantity(timestamp + this.#secondsPerSlot)]);
     const stateRoot = await this.#stateRoot();
 
     this.#overlays.set(number, {
-      stateRoot,
-      parentBeaconBlockRoot,
+      ...(this.#isSealed ? {} : { stateRoot, parentBeaconBlockRoot }),
       withdrawals: withdrawals.map((w) => ({
         index: toQuantity(w.index),
         validatorIndex: toQuantity(w.validatorIndex),
@@ -182,11 +186,7 @@ export class ExecutionLayer {
       })),
     });
     return {
-      requests: {
-        deposits: logs.map((log) => decodeDepositEvent(log.data)),
-        withdrawals: ssz.electra.WithdrawalRequests.deserialize(getBytes(exits.output)),
-        consolidations: ssz.electra.ConsolidationRequests.deserialize(getBytes(consolidations.output)),
-      },
+      requests: { deposits: logs.map((log) => decodeDepositEvent(log.data)), ...queued },
       payload: {
         ...ssz.deneb.ExecutionPayload.defaultValue(),
         parentHash: getBytes(parentHash),
@@ -203,6 +203,18 @@ export class ExecutionLayer {
         blockHash: getBytes(block.hash),
         withdrawals,
       },
+    };
+  }
+
+  async #afterTransactions(
+    withdrawals: capella.Withdrawal[],
+  ): Promise<Pick<electra.ExecutionRequests, "withdrawals" | "consolidations">> {
+    const exits = await this.#systemCall(WITHDRAWAL_REQUESTS_ADDRESS);
+    const consolidations = await this.#systemCall(CONSOLIDATION_REQUESTS_ADDRESS);
+    await this.#credit(withdrawals);
+    return {
+      withdrawals: ssz.electra.WithdrawalRequests.deserialize(getBytes(exits.output)),
+      consolidations: ssz.electra.ConsolidationRequests.deserialize(getBytes(consolidations.output)),
     };
   }
 

@@ -107,7 +107,7 @@ export async function advanceTo({ pool }: Story, slot: number): Promise<void> {
 export const lastSlotOfFrame = (slot: number): number => slot - (slot % SLOTS_PER_FRAME) + SLOTS_PER_FRAME - 1;
 
 export function referenceBlock({ pool }: Story, refSlot: number): BlockRecord {
-  return pool.devnet.chain.blocks.atOrBefore(refSlot);
+  return pool.devnet.chain.blocks.referenceOf(refSlot);
 }
 
 /** Everything agrees with the beacon chain and the execution chain. */
