@@ -9,6 +9,7 @@ export interface BlockRecord {
   stateRoot: string;
   /** The execution chain's head after it: its own payload, or an earlier one if that was withheld. */
   executionBlockNumber: number;
+  executionBlockHash: string;
   /** The execution block whose requests its state has: from Gloas on not its own payload. */
   processedBlockNumber: number;
   /** From Gloas on; null for a payload that is part of the block, or was withheld. */

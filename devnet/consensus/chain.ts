@@ -61,9 +61,13 @@ type CommonBody = Pick<
   "randaoReveal" | "eth1Data" | "proposerSlashings" | "voluntaryExits" | "attestations" | "syncAggregate"
 >;
 
-type Built = Pick<BlockRecord, "executionBlockNumber" | "processedBlockNumber" | "envelope" | "isDelivered"> & {
+interface Built {
   readonly body: electra.BeaconBlockBody | gloas.BeaconBlockBody;
-};
+  readonly execution: Pick<
+    BlockRecord,
+    "executionBlockNumber" | "executionBlockHash" | "processedBlockNumber" | "envelope" | "isDelivered"
+  >;
+}
 
 /**
  * A beacon chain without network or fork choice: one slot at a time, on demand, each with one block or none. Everything a block
@@ -101,6 +105,9 @@ export class Chain {
         header,
         stateRoot: hexlify(header.stateRoot),
         executionBlockNumber: 0,
+        executionBlockHash: hexlify(
+          isGloasState(genesis) ? genesis.latestBlockHash : genesis.latestExecutionPayloadHeader.blockHash,
+        ),
         processedBlockNumber: 0,
         envelope: null,
         isDelivered: true,
@@ -303,7 +310,12 @@ export class Chain {
     // the RANDAO reveal had a quorum a moment ago, and nothing changes inside a slot
     if (signature === null)
       throw new DevnetError("DEVNET_EXECUTION", `the proposer of slot ${slot} revealed its RANDAO but did not sign`);
-    return this.#import({ message: block, signature }, types.BeaconBlockBody.hashTreeRoot(block.body), post, built);
+    return this.#import(
+      { message: block, signature },
+      types.BeaconBlockBody.hashTreeRoot(block.body),
+      post,
+      built.execution,
+    );
   }
 
   /** Before Gloas: the payload is part of the block. */
@@ -326,13 +338,16 @@ export class Chain {
       executionPayload: payload,
       executionRequests: requests,
     };
-    const { blockNumber } = payload;
+    const { blockNumber, blockHash } = payload;
     return {
       body,
-      executionBlockNumber: blockNumber,
-      processedBlockNumber: blockNumber,
-      envelope: null,
-      isDelivered: true,
+      execution: {
+        executionBlockNumber: blockNumber,
+        executionBlockHash: hexlify(blockHash),
+        processedBlockNumber: blockNumber,
+        envelope: null,
+        isDelivered: true,
+      },
     };
   }
 
@@ -356,10 +371,13 @@ export class Chain {
       bid.blockHash = getBytes(keccak256(head.root)); // of a block that nobody ever saw
       return {
         body,
-        executionBlockNumber: before,
-        processedBlockNumber: before,
-        envelope: null,
-        isDelivered: false,
+        execution: {
+          executionBlockNumber: before,
+          executionBlockHash: hexlify(bid.parentBlockHash),
+          processedBlockNumber: before,
+          envelope: null,
+          isDelivered: false,
+        },
       };
     }
     const withdrawals = withdrawalsOnPayload(pre, slot, body);
@@ -369,10 +387,13 @@ export class Chain {
     bid.executionRequestsRoot = ssz.gloas.ExecutionRequests.hashTreeRoot(message.executionRequests);
     return {
       body,
-      executionBlockNumber: produced.payload.blockNumber,
-      processedBlockNumber: before,
-      envelope: { message, signature: EMPTY_SIGNATURE },
-      isDelivered: true,
+      execution: {
+        executionBlockNumber: produced.payload.blockNumber,
+        executionBlockHash: hexlify(produced.payload.blockHash),
+        processedBlockNumber: before,
+        envelope: { message, signature: EMPTY_SIGNATURE },
+        isDelivered: true,
+      },
     };
   }
 
@@ -425,9 +446,14 @@ export class Chain {
     return { syncCommitteeBits: BitArray.fromBoolArray(bits), syncCommitteeSignature: EMPTY_SIGNATURE };
   }
 
-  #import(signedBlock: SignedBeaconBlock, bodyRoot: Uint8Array, post: BeaconState, built: Built): BlockRecord {
+  #import(
+    signedBlock: SignedBeaconBlock,
+    bodyRoot: Uint8Array,
+    post: BeaconState,
+    execution: Built["execution"],
+  ): BlockRecord {
     const { slot, proposerIndex, parentRoot, stateRoot, body } = signedBlock.message;
-    const { executionBlockNumber, processedBlockNumber, envelope, isDelivered } = built;
+    const { envelope } = execution;
     const header = { slot, proposerIndex, parentRoot, stateRoot, bodyRoot };
     const finalizedBefore = this.finalized.epoch;
     const root = ssz.phase0.BeaconBlockHeader.hashTreeRoot(header);
@@ -437,10 +463,7 @@ export class Chain {
       slot,
       header,
       stateRoot: hexlify(stateRoot),
-      executionBlockNumber,
-      processedBlockNumber,
-      envelope,
-      isDelivered,
+      ...execution,
       signedBlock,
     };
     this.blocks.add(record, post);
