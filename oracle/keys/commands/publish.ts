@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { Wallet } from "ethers";
-import { openKeyFile } from "../../config.js";
+import { openKeyFile, type Config } from "../../config.js";
 import type { PoolChain } from "../poolChain.js";
 import { address, configOf, TERMINAL, withPool, type CommandIo, type PoolOptions } from "./options.js";
 
@@ -43,30 +43,39 @@ async function publish(files: string[], options: PublishCommandOptions, io: Comm
     if (chain === null) {
       throw new KeysError("MissingOption", "Which pool? Name it with --config, or with --rpc and --pool-manager.");
     }
-    await publishTo(chain, { files, options, io, signer, pollMs: 1_000 * (config?.pollSeconds ?? POLL_SECONDS) });
+    await publishTo(chain, { files, options, config, io, signer });
   });
 }
 
 interface Publishing {
   readonly files: readonly string[];
   readonly options: PublishCommandOptions;
+  readonly config: Config | null;
   readonly io: CommandIo;
   readonly signer: Wallet | null;
-  readonly pollMs: number;
 }
 
-async function publishTo(chain: PoolChain, { files, options, io, signer, pollMs }: Publishing): Promise<void> {
-  const [{ poolTerms }, { readBatch }, { Publisher, assertAffordable }, { printPublication }, { PublishError }] =
-    await Promise.all([
-      import("../poolTerms.js"),
-      import("../publish/batch.js"),
-      import("../publish/publish.js"),
-      import("../publish/print.js"),
-      import("../publish/errors.js"),
-    ]);
-  const terms = await poolTerms(options, chain);
-  const batch = await readBatch(files, terms);
-  const publisher = new Publisher(chain, batch, terms);
+async function publishTo(chain: PoolChain, { files: paths, options, config, io, signer }: Publishing): Promise<void> {
+  const [
+    { readKeyFiles },
+    { inspectFiles },
+    { assertGood, batchOf, onlyOf },
+    { Publisher, assertAffordable },
+    { printPublication },
+    { PublishError },
+  ] = await Promise.all([
+    import("../inspect/keyFiles.js"),
+    import("../inspect/inspect.js"),
+    import("../publish/batch.js"),
+    import("../publish/publish.js"),
+    import("../publish/print.js"),
+    import("../publish/errors.js"),
+  ]);
+  const files = await readKeyFiles(paths);
+  const batch = batchOf(files);
+  const publisher = new Publisher(chain, batch, async (publicKeys) => {
+    assertGood(await inspectFiles(onlyOf(files, publicKeys), options, config, io.progress));
+  });
   const view = await publisher.view(options.safe ?? signer?.address ?? null);
   io.print(printPublication(view).join("\n"));
   if (view.calls.length === 0) return;
@@ -91,6 +100,10 @@ async function publishTo(chain: PoolChain, { files, options, io, signer, pollMs 
     );
   }
   assertAffordable(view);
-  const head = await publisher.send(signer.connect(chain.provider), io.print, pollMs);
+  const head = await publisher.send(
+    signer.connect(chain.provider),
+    io.print,
+    1_000 * (config?.pollSeconds ?? POLL_SECONDS),
+  );
   io.print(`All ${batch.keys.length} keys of the batch are published, as of block ${head.number}.`);
 }

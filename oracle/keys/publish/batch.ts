@@ -1,8 +1,8 @@
-import { z } from "zod";
-import { DEPOSIT_GWEI, parseDepositData, type DepositDataItem } from "../depositData.js";
-import { parseDkgProofs, type DkgProof } from "../dkgProofs.js";
-import { fieldOf, readJson, valuesOf } from "../files.js";
-import { parseKeyShares, type ClusterOperator, type FoundKeyShares } from "../keysharesJson.js";
+import type { FileItem } from "../files.js";
+import { collate, type FoundValidator } from "../inspect/collate.js";
+import { isGood, type KeyReport } from "../inspect/inspect.js";
+import type { KeyFiles } from "../inspect/keyFiles.js";
+import type { ClusterOperator } from "../keysharesJson.js";
 import { PublishError } from "./errors.js";
 import type { KeyToPublish } from "./plan.js";
 
@@ -15,91 +15,73 @@ export interface Batch {
   readonly keys: readonly KeyToPublish[];
 }
 
-/** What deposits must be signed for. */
-export interface DepositTerms {
-  readonly withdrawalCredentials: string;
-  readonly genesisForkVersion: string;
-}
-
-interface Contents {
-  readonly shares: readonly FoundKeyShares[];
-  readonly deposits: readonly DepositDataItem[];
-  readonly proofs: readonly (readonly DkgProof[])[];
-}
-
-/** Puts the files of a batch together, by public key; which file is which they tell by their content. */
-export async function readBatch(paths: readonly string[], terms: DepositTerms): Promise<Batch> {
-  const contents: Contents[] = [];
-  for (const path of paths) contents.push(contentsOf(path, await readJson(path, z.unknown())));
-  return joinBatch(
-    {
-      shares: contents.flatMap(({ shares }) => shares),
-      deposits: contents.flatMap(({ deposits }) => deposits),
-      proofs: contents.flatMap(({ proofs }) => proofs),
-    },
-    terms,
-  );
-}
-
-function contentsOf(path: string, json: unknown): Contents {
-  const nothing: Contents = { shares: [], deposits: [], proofs: [] };
-  if (!Array.isArray(json)) return { ...nothing, shares: valuesOf(parseKeyShares(path, json)) };
-  const [first] = json as unknown[];
-  return Array.isArray(first) || fieldOf(first, "proof") !== undefined
-    ? { ...nothing, proofs: valuesOf(parseDkgProofs(path, json)) }
-    : { ...nothing, deposits: valuesOf(parseDepositData(path, json)) };
-}
-
-function joinBatch({ shares, deposits, proofs }: Contents, terms: DepositTerms): Batch {
-  const [first] = shares;
-  if (first === undefined) throw new PublishError("MixedBatch", "None of the files has KeyShares: name them too.");
-  const depositOf = new Map(deposits.map((item) => [item.publicKey, item]));
-  const proofsOf = new Map(proofs.map((list) => [`0x${list[0]?.proof.validator.toLowerCase() ?? ""}`, list]));
-  const clusterOf = ({ ownerAddress, operators }: FoundKeyShares): string =>
-    [ownerAddress, ...operators.map(({ id, publicKeyPem }) => `${id} ${publicKeyPem}`)].join();
-  const keys = shares.map((item): KeyToPublish => {
-    const { publicKey, ownerNonce, ownerAddress, sharesData } = item;
-    if (ownerNonce === null || ownerAddress === null || clusterOf(item) !== clusterOf(first)) {
-      throw new PublishError(
-        "MixedBatch",
-        `The KeyShares of ${publicKey} are of another account or cluster than those of ${first.publicKey}, or tell none: publish each from files of its own.`,
-        { publicKey },
-      );
-    }
-    const deposit = depositOf.get(publicKey);
-    if (deposit === undefined) throw missing(publicKey, "deposit data");
-    assertDeposit(deposit, terms);
-    const entry = { publicKey, depositSignature: deposit.depositSignature, sharesData, ownerNonce };
-    if (proofs.length === 0) return entry;
-    const dkgProofs = proofsOf.get(publicKey);
-    if (dkgProofs === undefined) throw missing(publicKey, "DKG proofs");
-    return { ...entry, dkgProofs };
-  });
-  keys.sort((a, b) => Number(a.ownerNonce - b.ownerNonce));
-  return { account: first.ownerAddress ?? "", operators: first.operators, keys };
-}
-
-function assertDeposit(deposit: DepositDataItem, terms: DepositTerms): void {
-  const { publicKey, withdrawalCredentials, genesisForkVersion, amountGwei } = deposit;
-  const differs: readonly [what: string, is: string, must: string][] = [
-    ["withdrawal credentials", withdrawalCredentials, terms.withdrawalCredentials],
-    ["genesis fork version", genesisForkVersion, terms.genesisForkVersion],
-    ["amount in gwei", String(amountGwei), String(DEPOSIT_GWEI)],
-  ];
-  for (const [what, is, must] of differs) {
-    if (is.toLowerCase() === must.toLowerCase()) continue;
+/** What files say is to be published; whether it is right is not judged here. */
+export function batchOf(files: KeyFiles): Batch {
+  const [problem] = files.problems;
+  if (problem !== undefined) throw problem;
+  const parts = collate(files).map(partsOf);
+  const [first] = parts;
+  if (first === undefined) throw incomplete("The files", "are empty");
+  const clusterOf = ({ account, operators }: Parts): string => [account, ...operators.map(({ id }) => id)].join();
+  for (const { key, ...cluster } of parts) {
+    if (clusterOf({ key, ...cluster }) === clusterOf(first)) continue;
     throw new PublishError(
       "MixedBatch",
-      `The deposit of ${publicKey} has the ${what} ${is}, and the pool's are ${must}: make the deposits again for this pool.`,
-      { publicKey, is, must },
+      `The KeyShares of ${key.publicKey} are for another account or other operators than those of ${first.key.publicKey}: publish each from files of its own.`,
+      { publicKey: key.publicKey },
     );
   }
+  return { account: first.account, operators: first.operators, keys: parts.map(({ key }) => key) };
 }
 
-function missing(publicKey: string, what: string): PublishError {
-  return new PublishError(
-    "MixedBatch",
-    `There are no ${what} of ${publicKey}: name the file that was made with its KeyShares.`,
-    { publicKey },
+/** What the files say of some keys. */
+export function onlyOf(files: KeyFiles, publicKeys: ReadonlySet<string>): KeyFiles {
+  const some = <T>(items: readonly FileItem<T>[] | null): readonly FileItem<T>[] | null =>
+    items?.filter(({ publicKey }) => publicKey !== null && publicKeys.has(publicKey)) ?? null;
+  return { ...files, shares: some(files.shares), deposits: some(files.deposits), proofs: some(files.proofs) };
+}
+
+/** Refuses what guardians would refuse: what is published and never vetted holds up the account's queue until they drop it. */
+export function assertGood(report: KeyReport): void {
+  if (isGood(report)) return;
+  const faults = [
+    ...report.problems,
+    ...report.validators.flatMap(({ publicKey, findings }) =>
+      findings.map(({ message }) => `${publicKey ?? "a key that cannot be read"}: ${message}`),
+    ),
+  ];
+  const count = faults.length === 1 ? "a fault" : `${faults.length} faults`;
+  throw new PublishError(
+    "NotVerified",
+    `The batch has ${count}, and nothing of it is published. ${faults[0] ?? ""} \`pooleth keys verify\` tells all.`,
+    { faults },
   );
+}
+
+interface Parts {
+  readonly account: string;
+  readonly operators: readonly ClusterOperator[];
+  readonly key: KeyToPublish;
+}
+
+function partsOf({ publicKey, shares, deposit, proofs, findings }: FoundValidator): Parts {
+  const [finding] = findings;
+  if (publicKey === null || finding !== undefined) {
+    throw incomplete(publicKey ?? "A key that cannot be read", finding?.message ?? "cannot be published");
+  }
+  if (shares === null) throw incomplete(publicKey, "there are no KeyShares of it");
+  if (deposit === null) throw incomplete(publicKey, "there is no deposit data of it");
+  const { ownerAddress: account, ownerNonce, operators, sharesData } = shares;
+  if (account === null || ownerNonce === null) {
+    throw incomplete(publicKey, "its KeyShares (ssv-keys 1.0) do not tell their account and nonce");
+  }
+  const { depositSignature } = deposit;
+  const entry = { publicKey, depositSignature, sharesData, ownerNonce };
+  return { account, operators, key: proofs === null ? entry : { ...entry, dkgProofs: proofs } };
+}
+
+function incomplete(subject: string, why: string): PublishError {
+  return new PublishError("Incomplete", `${subject}: ${why.replace(/\.$/, "")}. Name all files of the batch.`, {
+    subject,
+  });
 }

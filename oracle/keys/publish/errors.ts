@@ -1,6 +1,7 @@
 import { PoolError } from "../../errors.js";
 
 export type PublishErrorCode =
+  | "Incomplete"
   | "MixedBatch"
   | "NonceGap"
   | "NonceTaken"

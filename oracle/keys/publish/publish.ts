@@ -8,10 +8,9 @@ import { Sender } from "../../jobs/sender.js";
 import { ServiceError } from "../../ops/errors.js";
 import { createLogger, type ServiceLogger } from "../../ops/logging.js";
 import { createMetrics } from "../../ops/metrics.js";
-import { operatorsFromAll, type PoolChain } from "../poolChain.js";
-import type { Batch, DepositTerms } from "./batch.js";
+import type { PoolChain } from "../poolChain.js";
+import type { Batch } from "./batch.js";
 import { RegistryReader } from "./chain.js";
-import { assertVerified } from "./check.js";
 import { estimateAll } from "./cost.js";
 import { PublishError } from "./errors.js";
 import {
@@ -51,17 +50,20 @@ interface Planned {
   readonly publication: Publication;
 }
 
+/** Throws if anything is wrong with some keys of the batch. */
+export type Verify = (publicKeys: ReadonlySet<string>) => Promise<void>;
+
 /** Brings one batch to the registry. It keeps nothing: the chain says what was done. */
 export class Publisher {
   readonly #chain: PoolChain;
   readonly #batch: Batch;
-  readonly #terms: DepositTerms;
+  readonly #verify: Verify;
   readonly #reader: RegistryReader;
 
-  constructor(chain: PoolChain, batch: Batch, terms: DepositTerms) {
+  constructor(chain: PoolChain, batch: Batch, verify: Verify) {
     this.#chain = chain;
     this.#batch = batch;
-    this.#terms = terms;
+    this.#verify = verify;
     this.#reader = new RegistryReader(chain);
   }
 
@@ -73,7 +75,8 @@ export class Publisher {
     const { provider } = this.#chain;
     const head = await this.#head();
     const { account, publication } = await this.#plan(head);
-    if (publication.chunks.length > 0) await this.#verify(head);
+    const left = publication.chunks.flatMap(({ keys }) => keys.map(({ publicKey }) => publicKey));
+    if (left.length > 0) await this.#verify(new Set(left));
     const transactions = await Promise.all(publication.chunks.map(async (chunk) => this.#call(account, chunk)));
     const [first] = transactions;
     const [estimate, { gasPrice }, balanceWei] = await Promise.all([
@@ -147,11 +150,6 @@ export class Publisher {
     const head = await readHead(this.#chain.provider, "latest");
     if (head !== null) return head;
     throw new ServiceError("HeadMoved", "The execution node has no head yet; try again later.");
-  }
-
-  async #verify(head: Head): Promise<void> {
-    const ids = this.#batch.operators.map(({ id }) => id);
-    assertVerified(this.#batch, this.#terms, await operatorsFromAll(this.#chain, ids, head.number));
   }
 
   async #plan(head: Head): Promise<Planned> {

@@ -312,9 +312,7 @@ describe("the key ceremony, by pooleth as a process", () => {
       );
       const { exitCode, lines } = await publish(files, ...keyFile, "--no-dry-run").done();
       expect([exitCode, lines.length], lines.join("\n")).to.deep.equal([1, 1]);
-      expect(lines[0])
-        .to.include("the withdrawal credentials 0x01")
-        .and.include("make the deposits again for this pool");
+      expect(lines[0]).to.include("The KeyShares were made for 0x").and.include("which is no account of this pool");
     }
   });
 
