@@ -53,7 +53,12 @@ describe("the key ceremony with a pool", () => {
     await pool.publish(cluster, await pool.prepare(cluster, 1));
     const config = ["--config", file("config.json")];
 
-    const generate = ["keys", "generate", "-n", "2", "--random", "--kdf", "pbkdf2", ...config, ...password()];
+    // the same keys in every run: they decide who proposes
+    const mnemonic = [
+      "--mnemonic-file",
+      write("mnemonic", "legal winner thank year wave sausage worth useful legal winner thank yellow"),
+    ];
+    const generate = ["keys", "generate", "-n", "2", ...mnemonic, "--kdf", "pbkdf2", ...config, ...password()];
     const generated = await pooleth(...generate, "-o", file("keys"));
     expect(generated).to.deep.include({ exitCode: 0 });
     const split = ["keys", "split", file("keys"), "--cluster", String(cluster.clusterId), ...config, ...password()];
