@@ -10,7 +10,7 @@ import { judgeFiles, type FileTerms, type JudgedValidator } from "./judgeFiles.j
 import type { KeyFiles } from "./keyFiles.js";
 import { encodeOperatorKey } from "../keyshares.js";
 import { readOperators, sameOperators, type OperatorKey } from "../operatorKeys.js";
-import { withPoolChain, type ChainOptions, type PoolChain } from "../poolChain.js";
+import { operatorsFromAll, withPoolChain, type ChainOptions, type PoolChain } from "../poolChain.js";
 import { networkOf, poolTerms, type TermOptions } from "../poolTerms.js";
 import { verifyFiles } from "./verifyFiles.js";
 
@@ -87,7 +87,7 @@ async function termsOf(
 ): Promise<Known> {
   const { operatorsFile, withdrawalVault, network, genesisForkVersion, amount: amountGwei = DEPOSIT_GWEI } = options;
   const listed = operatorsFile === undefined ? null : await readOperators(operatorsFile);
-  if (chain !== null) return onChain(found, options, config, chain, listed, amountGwei);
+  if (chain !== null) return termsOnChain(found, options, config, chain, listed, amountGwei);
   const named = network === undefined && genesisForkVersion === undefined ? null : await networkOf(options, null);
   return {
     terms: {
@@ -111,7 +111,7 @@ async function termsOf(
   };
 }
 
-async function onChain(
+async function termsOnChain(
   found: readonly FoundValidator[],
   options: InspectOptions,
   config: Config | null,
@@ -130,14 +130,7 @@ async function onChain(
       account: options.account,
     });
   }
-  if (listed !== null) {
-    const known = listed.flatMap(({ id }): OperatorKey[] => {
-      const operator = operators.get(id);
-      const publicKeyPem = operator === undefined ? null : operatorPem(operator);
-      return publicKeyPem === null ? [] : [{ id, publicKeyPem }];
-    });
-    sameOperators(known, listed, "the chain and the file");
-  }
+  await assertSameOperators(found, chain, state.view, listed);
   const given = options.nonce === undefined ? null : BigInt(options.nonce);
   return {
     terms: {
@@ -153,6 +146,32 @@ async function onChain(
     state,
   };
 }
+
+/** The operators' keys decide who can read the shares, and no signature vouches for them: all who tell them must agree. */
+async function assertSameOperators(
+  found: readonly FoundValidator[],
+  chain: PoolChain,
+  { operators, head }: ReadState["view"],
+  listed: readonly OperatorKey[] | null,
+): Promise<void> {
+  const used = new Set(found.flatMap(({ shares }) => shares?.operators.map(({ id }) => id) ?? []));
+  const known = [...used].sort(byId).flatMap((id): OperatorKey[] => {
+    const operator = operators.get(id);
+    const publicKeyPem = operator === undefined || operator.removed ? null : operatorPem(operator);
+    return publicKeyPem === null ? [] : [{ id, publicKeyPem }];
+  });
+  const ids = known.map(({ id }) => id);
+  if (listed !== null) {
+    const inFile = listed.filter(({ id }) => ids.includes(id));
+    const onChain = known.filter(({ id }) => inFile.some((operator) => operator.id === id));
+    sameOperators(onChain, inFile, "the chain and the file");
+  }
+  if (chain.executionUrls.length > 1 && ids.length > 0) {
+    sameOperators(known, await operatorsFromAll(chain, ids, head.number), "the execution nodes");
+  }
+}
+
+const byId = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function notChecked(
   { shares, deposits, proofs }: KeyFiles,

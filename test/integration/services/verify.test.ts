@@ -8,6 +8,7 @@ import { startLocalPool, type LocalCluster, type LocalPool } from "../../../devn
 import { DEPOSIT_GWEI, depositDataRoot, writeDepositData } from "../../../oracle/keys/depositData.js";
 import { inspectFiles, type KeyReport } from "../../../oracle/keys/inspect/inspect.js";
 import { readKeyFiles } from "../../../oracle/keys/inspect/keyFiles.js";
+import { operatorKeyToBase64 } from "../../../oracle/keys/keyshares.js";
 import { writeKeyShares } from "../../../oracle/keys/keysharesJson.js";
 import type { PreparedValidator } from "../../../oracle/keys/prepare.js";
 import { IDepositContract__factory } from "../../../types/ethers-contracts/index.js";
@@ -134,6 +135,34 @@ describe("pooleth keys verify, against a pool", () => {
       .to.match(/^WRONG {2}nonce \d+ {2}0x/)
       .and.include("another RSA key than the operator's");
     expect(lines.join("\n")).to.include("1 validator: 0 good, 1 wrong").and.not.include("\u001b");
+  });
+
+  it("has all who tell operators' keys agree: execution nodes, and a file", async () => {
+    const files = await write("agreed", cluster, await pool.prepare(cluster, 1));
+    const input = loadConfig(config, {});
+    const twice = { ...input, executionUrls: [...input.executionUrls, ...input.executionUrls] };
+    const list = (changed: object): string => {
+      const listed = cluster.operators.map(({ publicKeyPem }, i) => ({
+        id: Number(cluster.operatorIds[i]),
+        operatorKey: operatorKeyToBase64(publicKeyPem),
+      }));
+      const file = path.join(folder, "operators.json");
+      // of operators that the batch does not have it may say anything
+      writeFileSync(
+        file,
+        JSON.stringify([
+          { ...listed[0], ...changed },
+          { ...listed[1], id: 999 },
+        ]),
+      );
+      return file;
+    };
+    const inspect = async (operatorsFile: string): Promise<KeyReport> =>
+      inspectFiles(await readKeyFiles(files), { operatorsFile }, twice, { write: () => undefined });
+    expect((await inspect(list({}))).validators.map(({ findings }) => findings)).to.deep.equal([[]]);
+    const other = operatorKeyToBase64(cluster.operators[2]?.publicKeyPem ?? "");
+    const refused = await inspect(list({ operatorKey: other })).catch((error: unknown) => error);
+    expect(refused).to.have.property("code", "OperatorsDiffer");
   });
 
   it("does with an execution node alone what that one knows, and says so", async () => {
