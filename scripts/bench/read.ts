@@ -16,11 +16,12 @@ interface Options {
   readonly validators: readonly number[];
   readonly pool: readonly number[];
   readonly runs: number;
+  readonly library: readonly Hasher[];
   readonly quick: boolean;
   readonly write?: string;
 }
 
-const QUICK = { validators: [2_000], pool: [100], runs: 1 };
+const QUICK = { validators: [2_000], pool: [100], runs: 1, library: [] };
 const MAIN_POOL = 10_000;
 /** What memory grows to, when the service reads every day. */
 const REPEATED_READS = 10;
@@ -28,13 +29,8 @@ const REPEATED_READS = 10;
 const OURS: Reading = { way: "this", hasher: "hashtree" };
 const PROOFS: Reading = { way: "proofs", hasher: "hashtree" };
 const JSON_LIST: Reading = { way: "json", hasher: "hashtree" };
-const LIBRARY: readonly Reading[] = [
-  { way: "view", hasher: "hashtree" },
-  { way: "struct", hasher: "as-sha256" },
-  { way: "view", hasher: "as-sha256" },
-  { way: "struct", hasher: "noble" },
-  { way: "view", hasher: "noble" },
-];
+const HASHERS = ["hashtree", "as-sha256", "noble"] as const;
+type Hasher = (typeof HASHERS)[number];
 
 const counts = (text: string): number[] => text.split(",").map((part) => count(part));
 
@@ -42,6 +38,12 @@ function count(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0) return value;
   throw new InvalidArgumentError("It is a number from 1, or some with commas between them.");
+}
+
+function hashers(text: string): Hasher[] {
+  const named = HASHERS.filter((hasher) => text.split(",").includes(hasher));
+  if (named.length === text.split(",").length) return named;
+  throw new InvalidArgumentError(`It is some of ${HASHERS.join(",")}.`);
 }
 
 const start = performance.now();
@@ -86,7 +88,10 @@ async function measureState(folder: string, validators: number, options: Options
       rows.push(await read(reading));
     }
     rows.push(expected);
-    for (const reading of options.quick ? [] : LIBRARY) rows.push(await read(reading));
+    for (const hasher of options.library) {
+      if (hasher !== "hashtree") rows.push(await read({ way: "struct", hasher }));
+      if (!options.quick) rows.push(await read({ way: "view", hasher }));
+    }
     requireSameFigures(expected, [counted, ...rows, ...byPool]);
     return [readTable(validators, counted, rows), poolTable(byPool)].join("\n\n");
   } finally {
@@ -156,6 +161,9 @@ await new Command("bench:read")
   .option("-v, --validators <counts>", "sizes of the states", counts, [1_000_000, 2_000_000])
   .option("-p, --pool <counts>", "sizes of the pools", counts, [1_000, 10_000, 100_000])
   .option("-r, --runs <count>", "of each of our own readings; the median counts", count, 3)
+  .option("-l, --library <hashers>", "hashers of the SSZ library to compare with; noble takes minutes", hashers, [
+    ...HASHERS,
+  ])
   .option("-q, --quick", "a small state, to see that all of it works", false)
   .option("-w, --write <file>", "also put the tables into this file, between its two marks")
   .action(run)

@@ -48,7 +48,7 @@ function firstReads(measured: Measured, hashes: number) {
   return {
     seconds: median(runs.map(({ seconds }) => seconds[0] ?? NaN)),
     cpuSeconds: median(runs.map(({ cpuSeconds }) => cpuSeconds[0] ?? NaN)),
-    floors: median(runs.map((run) => (run.seconds[0] ?? NaN) / floor(run))),
+    floors: median(runs.map((run) => (run.cpuSeconds[0] ?? NaN) / floor(run))),
     peakMiB: Math.max(...runs.map(({ peakMiB }) => peakMiB)),
   };
 }
