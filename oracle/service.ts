@@ -347,7 +347,7 @@ class RunningService implements Service {
         failures.push({ role, error });
         metrics.rounds.inc({ role, result: "failed" });
         const moved = error instanceof ServiceError && error.code === "HeadMoved";
-        logger[moved ? "info" : "error"](
+        logger[moved || this.#stopped.signal.aborted ? "info" : "error"](
           { role, head: head.number, error },
           "the round failed; trying again at the next head",
         );

@@ -77,6 +77,7 @@ export class BeaconClient {
   readonly #base: URL;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #options: BeaconClientOptions;
+  readonly #closed = new AbortController();
 
   constructor(url: string, options: Partial<BeaconClientOptions> = {}) {
     const base = parseUrl(url);
@@ -135,7 +136,8 @@ export class BeaconClient {
   }
 
   async #stream(path: string): Promise<OctetStream> {
-    const watchdog = new Watchdog(this.#options.requestTimeoutMs, this.#options.stateTimeoutMs);
+    const { requestTimeoutMs, stateTimeoutMs } = this.#options;
+    const watchdog = new Watchdog(requestTimeoutMs, stateTimeoutMs, this.#closed.signal);
     let stream: Readable | undefined;
     try {
       // octets or nothing: no string can hold the JSON of a mainnet state
@@ -149,6 +151,11 @@ export class BeaconClient {
       stream?.destroy();
       throw error;
     }
+  }
+
+  /** Gives up what is asked now, and whatever will be. */
+  close(): void {
+    this.#closed.abort();
   }
 
   /** Follows the head or finality. Needs at least one of the two handlers. */
@@ -245,9 +252,14 @@ export class BeaconClient {
   }
 
   async #json<T>(path: string, schema: ZodType<T>, mostMs = Infinity): Promise<T> {
-    const signal = AbortSignal.timeout(Math.min(this.#options.requestTimeoutMs, mostMs));
-    const response = await this.#request<string>(path, "text", "application/json", signal);
-    return this.#parse(path, response.data, schema);
+    const limitMs = Math.min(this.#options.requestTimeoutMs, mostMs);
+    const watchdog = new Watchdog(limitMs, limitMs, this.#closed.signal);
+    try {
+      const response = await this.#request<string>(path, "text", "application/json", watchdog.signal);
+      return this.#parse(path, response.data, schema);
+    } finally {
+      watchdog.stop();
+    }
   }
 
   #parse<T>(path: string, text: string, schema: ZodType<T>): T {
@@ -337,6 +349,14 @@ export class BeaconClient {
 
   // The original error is not kept: it holds the request with its credentials.
   #fromTransport(path: string, error: unknown, signal: AbortSignal, otherwise: BeaconNodeErrorCode): BeaconNodeError {
+    if (this.#closed.signal.aborted) {
+      return this.#error(
+        "BEACON_CLOSED",
+        path,
+        "it was not waited for, as this program ends",
+        "Nothing is to be done.",
+      );
+    }
     if (signal.aborted) {
       const advice = "See whether the node is overloaded, or raise the time limit (beaconTimeouts).";
       return this.#error("BEACON_NODE_TIMEOUT", path, "it did not answer in time", advice);
@@ -368,18 +388,19 @@ export class BeaconClient {
   }
 }
 
-/** Aborts what makes no progress for some time, or takes too long as a whole. */
+/** Aborts what makes no progress for some time, takes too long as a whole, or is no longer wanted. */
 class Watchdog {
   readonly #controller = new AbortController();
+  readonly #closed: AbortSignal;
   readonly #idle: NodeJS.Timeout;
   readonly #whole: NodeJS.Timeout;
 
-  constructor(idleMs: number, wholeMs: number) {
-    const abort = () => {
-      this.#controller.abort();
-    };
-    this.#idle = setTimeout(abort, idleMs);
-    this.#whole = setTimeout(abort, wholeMs);
+  constructor(idleMs: number, wholeMs: number, closed: AbortSignal) {
+    this.#idle = setTimeout(this.#abort, idleMs);
+    this.#whole = setTimeout(this.#abort, wholeMs);
+    this.#closed = closed;
+    if (closed.aborted) this.#abort();
+    else closed.addEventListener("abort", this.#abort);
   }
 
   get signal(): AbortSignal {
@@ -393,7 +414,12 @@ class Watchdog {
   stop(): void {
     clearTimeout(this.#idle);
     clearTimeout(this.#whole);
+    this.#closed.removeEventListener("abort", this.#abort);
   }
+
+  readonly #abort = (): void => {
+    this.#controller.abort();
+  };
 }
 
 function parseUrl(url: string): URL {

@@ -24,7 +24,8 @@ export type BeaconNodeErrorCode =
   | "BEACON_NOT_FOUND"
   | "BEACON_BAD_ANSWER"
   | "BEACON_EXECUTION_OPTIMISTIC"
-  | "BEACON_STREAM_BROKEN";
+  | "BEACON_STREAM_BROKEN"
+  | "BEACON_CLOSED";
 
 /** A beacon node did not answer, or not as the Beacon API says. The message names the node without its credentials. */
 export class BeaconNodeError extends PoolError<BeaconNodeErrorCode> {

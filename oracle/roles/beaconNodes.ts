@@ -112,11 +112,13 @@ export class BeaconNodes {
     this.#news = news;
   }
 
+  /** Ends all that is under way, however long nodes would take for it. */
   close(): void {
     this.#news = null;
     for (const node of this.#nodes) {
       node.subscription?.close();
       node.subscription = null;
+      node.client.close();
     }
   }
 
@@ -283,6 +285,7 @@ export class BeaconNodes {
         node.record.answered(this.#slot);
         return answer;
       } catch (error) {
+        if (error instanceof BeaconNodeError && error.code === "BEACON_CLOSED") throw error;
         failure = error;
         this.#blame(node, error);
       }

@@ -245,6 +245,24 @@ describe("faults of beacon nodes", () => {
     }
   });
 
+  it("that keep it waiting do not keep a service from ending", async () => {
+    const node = await startNode("silent");
+    await toEndOfFrame();
+    const { service } = await startMember("ending", [node.url], { beaconTimeouts: { requestSeconds: 600 } });
+    const { devnet } = story.pool;
+    await devnet.advance();
+    const refSlot = devnet.slot;
+    await service.sync();
+    await untilFinal(refSlot);
+    const told = node.told;
+    const round = service.sync();
+    while (node.told === told) await new Promise((resolve) => setImmediate(resolve));
+    await service.stop();
+    const codes = (await round).failures.map(({ error }) => (error as PoolError).code);
+    expect(codes).to.deep.equal(["BEACON_CLOSED"]);
+    await nextReport(story);
+  });
+
   describe("of two of three members", () => {
     it("stop the report; once their nodes are mended it is made", async () => {
       const { pool } = story;
@@ -442,8 +460,11 @@ describe("faults of beacon nodes", () => {
       const late = 6 * SLOTS_PER_EPOCH;
       await devnet.advanceUntil(() => devnet.slot - devnet.chain.finalized.block.slot >= late + SLOTS_PER_EPOCH);
       const last = await reportOracle.lastFrame();
-      await devnet.advance(SLOTS_PER_FRAME);
+      await devnet.advance(SLOTS_PER_EPOCH);
       expect(await reportOracle.lastFrame()).to.equal(last);
+      expect(Math.floor(devnet.slot / SLOTS_PER_FRAME), "a frame has ended without a report").to.be.greaterThan(
+        Number(last) + 1,
+      );
       for (const { alarms: told, status } of await alarms()) {
         expect(status).to.equal("ok");
         expect(told["NotFinalising"]).to.match(/has finalised nothing for \d+ epochs/);
