@@ -108,7 +108,7 @@ export function assertTakesSplitKeys({ cluster, isActive, requireDkg }: ClusterT
  * The operators' keys as every node tells them. They decide who can read the shares, and no signature vouches for them: of nodes that
  * differ one lies, and a single one has to be believed.
  */
-async function operatorsFromAll(
+export async function operatorsFromAll(
   { executionUrls, chainId, contracts, logsFromBlock }: PoolChain,
   operatorIds: readonly bigint[],
   head: number,
