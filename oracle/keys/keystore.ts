@@ -14,6 +14,9 @@ import { KeysError } from "./errors.js";
 import { badFile, bareHex, parseJson } from "./files.js";
 import { SCALAR_FIELD_ORDER, toScalar } from "./shamir.js";
 
+// Not @chainsafe/bls-keystore: of a password in octets it drops those of many letters beyond ASCII, and one in a string cannot be
+// overwritten; it overwrites no derived key, and takes any cost that a file asks for.
+
 /** EIP-2335: scrypt resists guessing better, PBKDF2 is some twenty times faster. */
 export type KeyDerivation = "scrypt" | "pbkdf2";
 
