@@ -15,7 +15,7 @@ import type { StateParts, ValidatorRecord } from "../beacon/stateParts.js";
  * What a slashed validator will still lose, as far as the state already decides it. The report subtracts it at once, so that a
  * slashing is paid by everyone who is in the pool that day, and nobody gains by leaving before the chain collects.
  *
- * A slashing costs, by the consensus specification (Electra and Fulu; amounts in gwei, `/` rounds down):
+ * A slashing costs, by the consensus specification (Electra to Gloas; amounts in gwei, `/` rounds down):
  *
  * 1. `effective_balance / MIN_SLASHING_PENALTY_QUOTIENT_ELECTRA` (4096), in the block that brings the evidence: already in the
  *    balance.

@@ -5,7 +5,7 @@ import { processOperations } from "@lodestar/state-transition/block";
 import { ssz } from "@lodestar/types";
 import { devnetChainConfig } from "../../../devnet/consensus/config.js";
 import { createGenesisState } from "../../../devnet/consensus/genesis.js";
-import { asBeaconState, type BeaconState } from "../../../devnet/consensus/state.js";
+import { asBeaconState, isGloasState, type BeaconState } from "../../../devnet/consensus/state.js";
 import { toHex } from "../../../oracle/beacon/hex.js";
 import type { StateParts, ValidatorRecord } from "../../../oracle/beacon/stateParts.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
@@ -14,9 +14,9 @@ import { openPenaltyGwei } from "../../../oracle/report/penalties.js";
 const VALIDATORS = 64;
 const ETH = 10n ** 9n; // in gwei
 
-function genesis(): BeaconState {
+function genesis(fork: "fulu" | "gloas" = "fulu"): BeaconState {
   return createGenesisState({
-    chainConfig: devnetChainConfig(1337, 0, 12, {}),
+    chainConfig: devnetChainConfig(1337, 0, 12, fork === "gloas" ? { GLOAS_FORK_EPOCH: 1 } : {}),
     genesisTime: 1_700_000_000,
     validators: VALIDATORS,
     payloadHeader: ssz.electra.ExecutionPayloadHeader.defaultValue(),
@@ -26,8 +26,13 @@ function genesis(): BeaconState {
 /** Through the end of the current epoch, in which every validator attests in time or none does. */
 function nextEpoch(state: BeaconState, flags: 0 | 7): BeaconState {
   const everybody = new Array<number>(VALIDATORS).fill(flags);
-  state.previousEpochParticipation = ssz.altair.EpochParticipation.toViewDU(everybody);
-  state.currentEpochParticipation = ssz.altair.EpochParticipation.toViewDU(everybody);
+  if (isGloasState(state)) {
+    state.previousEpochParticipation = ssz.gloas.EpochParticipation.toViewDU(everybody);
+    state.currentEpochParticipation = ssz.gloas.EpochParticipation.toViewDU(everybody);
+  } else {
+    state.previousEpochParticipation = ssz.altair.EpochParticipation.toViewDU(everybody);
+    state.currentEpochParticipation = ssz.altair.EpochParticipation.toViewDU(everybody);
+  }
   state.commit(); // or the copy that processSlots works on would be without them
   return asBeaconState(processSlots(state, (state.epochCtx.epoch + 1) * SLOTS_PER_EPOCH));
 }
@@ -51,16 +56,19 @@ function slash(state: BeaconState, indices: readonly number[]): void {
       },
       signature: new Uint8Array(96),
     });
-    const body = ssz.fulu.BeaconBlockBody.defaultValue();
-    body.proposerSlashings = [{ signedHeader1: header(1), signedHeader2: header(2) }];
-    processOperations(ForkSeq.fulu, state, body, 0, { verifySignatures: false });
+    const fork = isGloasState(state) ? "gloas" : "fulu";
+    const body = {
+      ...ssz[fork].BeaconBlockBody.defaultValue(),
+      proposerSlashings: [{ signedHeader1: header(1), signedHeader2: header(2) }],
+    };
+    processOperations(ForkSeq[fork], state, body, 0, { verifySignatures: false });
   }
   state.commit();
 }
 
 function read(state: BeaconState): StateParts {
   const pubkeys = new Set(state.validators.getAllReadonlyValues().map(({ pubkey }) => toHex(pubkey)));
-  const reader = new StateReader("fulu", { pubkeys });
+  const reader = new StateReader(isGloasState(state) ? "gloas" : "fulu", { pubkeys });
   reader.push(state.serialize());
   const parts = reader.finish();
   expect(parts.stateRoot).to.equal(toHex(state.hashTreeRoot()));
@@ -98,13 +106,14 @@ describe("open penalties of slashed validators", () => {
     return (margin * 3n * effectiveGwei) / parts.totalActiveBalanceGwei;
   }
 
-  for (const [what, indices] of [
+  for (const [what, indices, fork] of [
     ["one validator", [5]],
+    ["one validator, in Gloas", [5], "gloas"],
     ["four together", [5, 6, 7, 8]],
     ["half of the network, which lose everything", Array.from({ length: 32 }, (_, i) => i)],
   ] as const) {
     it(`cover what Lodestar's state transition takes, in every epoch: ${what}`, () => {
-      const state = epochs(genesis(), 6, 7);
+      const state = epochs(genesis(fork), 6, 7);
       slash(state, indices);
       const steps = compare(state, 5);
       const halfway = steps[0]!.epoch + EPOCHS_PER_SLASHINGS_VECTOR / 2;
