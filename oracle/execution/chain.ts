@@ -1,6 +1,6 @@
 import type { Head } from "../clock.js";
 import { ServiceError } from "../ops/errors.js";
-import { clusterSlot, isCurrent, latestSnapshot, type Cluster } from "../ssv/cluster.js";
+import { clusterSlot, isCurrent, snapshotsOf, type Cluster, type Snapshots } from "../ssv/cluster.js";
 import { operatorsOf, type Operator } from "../ssv/operators.js";
 import { registrationsOf, type Registrations } from "../ssv/registrations.js";
 import type { PoolContracts } from "./contracts.js";
@@ -18,6 +18,7 @@ export interface ChainView {
   readonly registry: RegistryView;
   readonly registrations: Registrations;
   readonly operators: ReadonlyMap<bigint, Operator>;
+  readonly snapshots: Snapshots;
 }
 
 export interface ClusterFunds {
@@ -45,13 +46,16 @@ export class ChainReader {
     if (this.#view?.head.hash === head.hash) return this.#view;
     const finalized = await readHead(this.provider, "finalized");
     const events = await this.#store.read(head, finalized);
+    // most heads bring no event: what was made of them stays
+    const known = this.#view?.events === events ? this.#view : null;
     this.#view = {
       head,
       finalized,
       events,
-      registry: registryView(events),
-      registrations: registrationsOf(events),
-      operators: operatorsOf(events),
+      registry: known?.registry ?? registryView(events),
+      registrations: known?.registrations ?? registrationsOf(events),
+      operators: known?.operators ?? operatorsOf(events),
+      snapshots: known?.snapshots ?? snapshotsOf(events),
     };
     return this.#view;
   }
@@ -59,7 +63,7 @@ export class ChainReader {
   /** The tuple to send with a write to a cluster, compared with the hash in SSV Network's storage. */
   async clusterSnapshot(view: ChainView, cluster: ClusterView): Promise<Cluster> {
     const owner = ownerOf(view.registry, cluster);
-    const snapshot = latestSnapshot(view.events, owner, cluster.operatorIds);
+    const snapshot = view.snapshots.latest(owner, cluster.operatorIds);
     const slot = clusterSlot(owner, cluster.operatorIds);
     const word = await this.provider.getStorage(this.contracts.addresses.ssvNetwork, slot, view.head.hash);
     if (isCurrent(snapshot, word)) return snapshot;

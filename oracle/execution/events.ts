@@ -1,4 +1,4 @@
-import { dataLength, dataSlice, Interface, keccak256, type LogDescription } from "ethers";
+import { AbiCoder, Interface, keccak256, type EventFragment } from "ethers";
 import {
   ISSVNetwork__factory,
   IValidatorExits__factory,
@@ -79,14 +79,51 @@ export type SSVEvent =
 
 export type PoolEvent = RegistryEvent | ExitEvent | SSVEvent;
 
-const registry = new Interface(IValidatorRegistry__factory.abi);
-const exits = new Interface(IValidatorExits__factory.abi);
-const ssv = new Interface(ISSVNetwork__factory.abi);
+/** Events of a contract by topic. An Interface hashes all its events anew for each log, which took most of the time of a first sweep. */
+class EventDecoder {
+  readonly topics: readonly string[];
+  readonly #byTopic = new Map<string, EventFragment>();
+
+  constructor(contract: Interface, names: readonly string[]) {
+    for (const name of names) {
+      const event = contract.getEvent(name);
+      if (event === null) throw new TypeError(`the interface has no event ${name}`);
+      this.#byTopic.set(event.topicHash, event);
+    }
+    this.topics = [...this.#byTopic.keys()];
+  }
+
+  decode({ topics, data }: RawLog): DecodedLog | null {
+    const event = this.#byTopic.get(topics[0] ?? "");
+    if (event === undefined) return null;
+    const coder = AbiCoder.defaultAbiCoder();
+    const inside = coder.decode(
+      event.inputs.filter(({ indexed }) => indexed !== true),
+      octetsOf(data),
+    );
+    const values = new Map<string, unknown>();
+    let topic = 0;
+    let place = 0;
+    for (const input of event.inputs) {
+      const isIndexed = input.indexed === true;
+      values.set(input.name, isIndexed ? coder.decode([input], topics[++topic] ?? "0x")[0] : inside[place++]);
+    }
+    return { name: event.name, values };
+  }
+}
+
+/** As ethers parses hexadecimal digits, long data take longer than all the rest. */
+const octetsOf = (hex: string): Uint8Array => Buffer.from(hex.slice(2), "hex");
+
+interface DecodedLog {
+  readonly name: string;
+  readonly values: ReadonlyMap<string, unknown>;
+}
 
 /** Octets of the owner-nonce signature at the front of KeyShares. */
 const SIGNATURE_BYTES = 96;
 
-export const REGISTRY_TOPICS = topicsOf(registry, [
+const registry = new EventDecoder(new Interface(IValidatorRegistry__factory.abi), [
   "AccountAdded",
   "ClusterAdded",
   "ClusterUpdated",
@@ -99,9 +136,15 @@ export const REGISTRY_TOPICS = topicsOf(registry, [
   "Removed",
 ]);
 
-export const EXIT_TOPICS = topicsOf(exits, ["ExitRequested", "ExitForced", "ExitPassedOver", "Exiting", "Exited"]);
+const exits = new EventDecoder(new Interface(IValidatorExits__factory.abi), [
+  "ExitRequested",
+  "ExitForced",
+  "ExitPassedOver",
+  "Exiting",
+  "Exited",
+]);
 
-export const SSV_TOPICS = topicsOf(ssv, [
+const ssv = new EventDecoder(new Interface(ISSVNetwork__factory.abi), [
   "ValidatorAdded",
   "ValidatorRemoved",
   "ClusterDeposited",
@@ -115,17 +158,13 @@ export const SSV_TOPICS = topicsOf(ssv, [
   "Upgraded",
 ]);
 
-function topicsOf(contract: Interface, names: readonly string[]): string[] {
-  return names.map((name) => {
-    const event = contract.getEvent(name);
-    if (event === null) throw new TypeError(`the interface has no event ${name}`);
-    return event.topicHash;
-  });
-}
+export const REGISTRY_TOPICS = registry.topics;
+export const EXIT_TOPICS = exits.topics;
+export const SSV_TOPICS = ssv.topics;
 
 /** Null for an event that says nothing this program needs. */
 export function decodeRegistryEvent(raw: RawLog): RegistryEvent | null {
-  const log = registry.parseLog(raw);
+  const log = registry.decode(raw);
   if (log === null) return null;
   const at = { block: raw.block, transaction: raw.transaction, log: raw.log };
   const args = reader(log);
@@ -201,7 +240,7 @@ export function decodeRegistryEvent(raw: RawLog): RegistryEvent | null {
 
 /** Null for an event that says nothing this program needs. */
 export function decodeExitEvent(raw: RawLog): ExitEvent | null {
-  const log = exits.parseLog(raw);
+  const log = exits.decode(raw);
   if (log === null) return null;
   const at = { block: raw.block, transaction: raw.transaction, log: raw.log };
   const args = reader(log);
@@ -222,7 +261,7 @@ export function decodeExitEvent(raw: RawLog): ExitEvent | null {
 
 /** Null for an event that says nothing this program needs. */
 export function decodeSSVEvent(raw: RawLog): SSVEvent | null {
-  const log = ssv.parseLog(raw);
+  const log = ssv.decode(raw);
   if (log === null) return null;
   const at = { block: raw.block, transaction: raw.transaction, log: raw.log };
   const args = reader(log);
@@ -236,9 +275,9 @@ export function decodeSSVEvent(raw: RawLog): SSVEvent | null {
         owner: args.text("owner"),
         operatorIds: args.bigints("operatorIds"),
         publicKey: args.text("publicKey"),
-        sharesHash: keccak256(shares),
-        sharesLength: dataLength(shares),
-        ownerNonceSignature: dataSlice(shares, 0, Math.min(SIGNATURE_BYTES, dataLength(shares))),
+        sharesHash: keccak256(octetsOf(shares)),
+        sharesLength: octetsOf(shares).length,
+        ownerNonceSignature: shares.slice(0, 2 + 2 * SIGNATURE_BYTES),
         snapshot: args.cluster(),
       };
     }
@@ -281,7 +320,7 @@ export function decodeSSVEvent(raw: RawLog): SSVEvent | null {
 }
 
 /** Typed access to decoded arguments, which ethers types as any. */
-function reader(log: LogDescription): {
+function reader({ values }: DecodedLog): {
   number: (name: string) => number;
   bigint: (name: string) => bigint;
   boolean: (name: string) => boolean;
@@ -289,7 +328,7 @@ function reader(log: LogDescription): {
   bigints: (name: string) => bigint[];
   cluster: () => Cluster;
 } {
-  const value = (name: string): unknown => log.args.getValue(name);
+  const value = (name: string): unknown => values.get(name);
   const bigint = (name: string): bigint => value(name) as bigint;
   return {
     bigint,

@@ -43,15 +43,21 @@ export function isCurrent(snapshot: Cluster, word: string): boolean {
   return BigInt(word) === BigInt(expected);
 }
 
-/** Newest tuple of (owner, operators) that any event carried; that of a new cluster if none did. */
-export function latestSnapshot(events: readonly PoolEvent[], owner: string, operatorIds: readonly bigint[]): Cluster {
-  const id = clusterId(owner, operatorIds);
-  let newest: (LogPosition & { snapshot: Cluster }) | undefined;
+export interface Snapshots {
+  /** Newest tuple of (owner, operators) that any event carried; that of a new cluster if none did. */
+  latest(owner: string, operatorIds: readonly bigint[]): Cluster;
+}
+
+export function snapshotsOf(events: readonly PoolEvent[]): Snapshots {
+  const newest = new Map<string, LogPosition & { readonly snapshot: Cluster }>();
+  const keyOf = (owner: string, operatorIds: readonly bigint[]): string => `${owner} ${operatorIds.join()}`;
   for (const event of events) {
-    if (!("snapshot" in event) || event.owner !== owner || clusterId(event.owner, event.operatorIds) !== id) continue;
-    if (newest === undefined || comparePositions(newest, event) < 0) newest = event;
+    if (!("snapshot" in event)) continue;
+    const key = keyOf(event.owner, event.operatorIds);
+    const before = newest.get(key);
+    if (before === undefined || comparePositions(before, event) < 0) newest.set(key, event);
   }
-  return newest?.snapshot ?? NEW_CLUSTER;
+  return { latest: (owner, operatorIds) => newest.get(keyOf(owner, operatorIds))?.snapshot ?? NEW_CLUSTER };
 }
 
 export function comparePositions(a: LogPosition, b: LogPosition): number {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { latestSnapshot, NEW_CLUSTER, runwayBlocks } from "../../../oracle/ssv/cluster.js";
+import { snapshotsOf, NEW_CLUSTER, runwayBlocks } from "../../../oracle/ssv/cluster.js";
 import { ssvCodeOf, unknownCode } from "../../../oracle/ssv/code.js";
 import { operatorsOf } from "../../../oracle/ssv/operators.js";
 import { registrationsOf } from "../../../oracle/ssv/registrations.js";
@@ -10,7 +10,7 @@ describe("SSV as its events tell it", () => {
 
   describe("cluster snapshot", () => {
     it("is that of a new cluster before the first event", () => {
-      expect(latestSnapshot(new Story().events, OWNER, operatorIds())).to.equal(NEW_CLUSTER);
+      expect(snapshotsOf(new Story().events).latest(OWNER, operatorIds())).to.equal(NEW_CLUSTER);
     });
 
     it("is the newest by block, transaction and log, of this owner and these operators", () => {
@@ -39,7 +39,7 @@ describe("SSV as its events tell it", () => {
         event(8, 0, 0, 8n, addressOf("stranger")),
         event(9, 0, 0, 9n, OWNER, [1n, 2n, 3n, 4n]),
       ];
-      expect(latestSnapshot(events, OWNER, operatorIds()).balance).to.equal(5n);
+      expect(snapshotsOf(events).latest(OWNER, operatorIds()).balance).to.equal(5n);
     });
   });
 

@@ -3,10 +3,10 @@ import path from "node:path";
 import { expect } from "chai";
 import { keccak256 } from "ethers";
 import type { Head } from "../../../oracle/clock.js";
-import { EventStore } from "../../../oracle/execution/eventStore.js";
+import { EventStore, type EventStoreOptions } from "../../../oracle/execution/eventStore.js";
 import { readHead } from "../../../oracle/execution/provider.js";
 import { createLogger } from "../../../oracle/ops/logging.js";
-import { clusterSlot, isCurrent, latestSnapshot, NEW_CLUSTER } from "../../../oracle/ssv/cluster.js";
+import { clusterSlot, isCurrent, snapshotsOf, NEW_CLUSTER } from "../../../oracle/ssv/cluster.js";
 import { SSVNetworkDouble__factory, type SSVNetworkDouble } from "../../../types/ethers-contracts/index.js";
 import { CHAIN_ID, startNode, type LocalNode } from "./node.js";
 import { addressOf, temporaryFolder } from "./support.js";
@@ -33,7 +33,7 @@ describe("event store", () => {
     folder.remove();
   });
 
-  const open = async (changes: { fromBlock?: number } = {}): Promise<EventStore> =>
+  const open = async (changes: Partial<EventStoreOptions> = {}): Promise<EventStore> =>
     new EventStore({
       provider: node.provider,
       chainId: CHAIN_ID,
@@ -70,6 +70,35 @@ describe("event store", () => {
     expect(readFileSync(file(), "utf8")).to.satisfy(
       (text: string) => text.startsWith(written) && text.includes('"4n"'),
     );
+  });
+
+  it("takes any number of events at once, and tells them in the same array until there are others", async () => {
+    const now = await head();
+    const third = await head(3);
+    await (await open()).read(now, third);
+    const many = Array.from({ length: 200_000 }, (_, log) => ({
+      ...{ block: 3, transaction: 1, log },
+      ...{ type: "OperatorRemoved", operatorId: "9n" },
+    }));
+    appendFileSync(file(), `${JSON.stringify({ to: 3, hash: third.hash, events: many })}\n`);
+    const store = await open();
+    const events = await store.read(now, third);
+    expect(events).to.have.length(200_004);
+    expect(await store.read(now, third)).to.equal(events);
+    expect(await store.read(now, now)).to.equal(events); // what was recent is final now
+  });
+
+  it("says how far a long reading is", async () => {
+    let time = 0;
+    const lines: string[] = [];
+    const logger = createLogger("info", {
+      write: (line) => void lines.push((JSON.parse(line) as { msg: string }).msg),
+    });
+    const now = await head();
+    await (await open({ logger, now: () => (time += 6_000) })).read(now, now);
+    expect(lines).to.deep.equal([`read the events of ${now.number + 1} blocks: 4 in 6 s`]);
+    await (await open({ logger })).read(now, now);
+    expect(lines).to.have.length(1);
   });
 
   it("survives being killed in the middle of a line", async () => {
@@ -131,7 +160,7 @@ describe("event store", () => {
     const operators = [1n, 2n, 3n, 4n];
     const word = (): Promise<string> => ssvWord(clusterSlot(owner, operators));
     const ssvWord = async (slot: string): Promise<string> => node.provider.getStorage(await ssv.getAddress(), slot);
-    const current = async () => latestSnapshot(await events(), owner, operators);
+    const current = async () => snapshotsOf(await events()).latest(owner, operators);
     expect(isCurrent(await current(), await word())).to.equal(true);
     const key = `0x${"01".repeat(48)}`;
     await (await ssv.registerValidator(key, operators, "0x1234", NEW_CLUSTER, { value: 10n ** 18n })).wait();
@@ -147,7 +176,7 @@ describe("event store", () => {
   it("keeps changes of clusters that are ours, and no others", async () => {
     // no account of ours was added by the registry's events, so this owner is a stranger
     const operators = [1n, 2n, 3n, 4n];
-    const before = latestSnapshot(await (await open()).read(await head(), null), owner, operators);
+    const before = snapshotsOf(await (await open()).read(await head(), null)).latest(owner, operators);
     await (await ssv.deposit(owner, operators, before, { value: 1n })).wait();
     const events = await (await open()).read(await head(), null);
     expect(events.some(({ type }) => type === "ClusterChanged")).to.equal(false);

@@ -12,6 +12,7 @@ import { encodeOperatorKey } from "../../../oracle/keys/keyshares.js";
 import { encodeEntries, prepareValidators, type PreparedValidator } from "../../../oracle/keys/prepare.js";
 import type { DepositRules } from "../../../oracle/roles/vetting.js";
 import type { Cluster } from "../../../oracle/ssv/cluster.js";
+import { snapshotsOf } from "../../../oracle/ssv/cluster.js";
 import { operatorsOf } from "../../../oracle/ssv/operators.js";
 import { registrationsOf } from "../../../oracle/ssv/registrations.js";
 import { testOperators } from "../keys/support.js";
@@ -148,6 +149,7 @@ export class Story {
       registry: registryView(events),
       registrations: registrationsOf(events),
       operators: operatorsOf(events),
+      snapshots: snapshotsOf(events),
     };
   }
 }
