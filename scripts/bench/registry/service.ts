@@ -15,7 +15,6 @@ export interface Taken {
   readonly openMs: number;
   readonly firstViewMs: number;
   readonly quietHeadMs: number;
-  readonly newHeadMs: number;
   readonly keysMs: number;
   readonly reportMs: number;
   readonly events: number;
@@ -43,8 +42,6 @@ const next = await readHead(provider, HEAD);
 if (head === null || next === null) throw new Error("the chain has no head");
 const [firstViewMs] = await timed(() => reader.view(head));
 const [quietHeadMs, view] = await timed(() => reader.view(next));
-const again = await readHead(provider, HEAD - 2);
-const [newHeadMs] = await timed(() => reader.view(again ?? next));
 const [keysMs, registry] = await timed(() => registryKeysAt(view, HEAD));
 const state = stateOf(
   registry.map(({ pubkey }) => pubkey),
@@ -67,7 +64,6 @@ const taken: Taken = {
   openMs,
   firstViewMs,
   quietHeadMs,
-  newHeadMs,
   keysMs,
   reportMs,
   events: view.events.length,
