@@ -159,7 +159,7 @@ describe("the key ceremony, by pooleth as a process", () => {
     expect(lines.join("\n"))
       .to.match(/vetted, wait for their turn +19\b/)
       .and.match(/funded +2\b/);
-  });
+  }).timeout(240_000);
 
   it("offline: with the options that `keys cluster` prints, a batch that can be published", async () => {
     const lines: string[] = [];
