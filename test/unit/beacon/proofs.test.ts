@@ -26,7 +26,7 @@ import {
 } from "../../../oracle/beacon/stateProofs.js";
 import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import { verifyMultiproof, verifyProof, type Multiproof, type Proof } from "../../../oracle/beacon/verifyProof.js";
-import { EMPTY_SHAPE, randomState, serialize, stateType, stateRoot, type AnyState } from "./states.js";
+import { EMPTY_SHAPE, RANDOM_STATES, randomState, serialize, stateType, stateRoot, type AnyState } from "./states.js";
 
 const VALIDATOR_FIELDS = Object.keys(ssz.phase0.Validator.fields) as (keyof typeof ssz.phase0.Validator.fields)[];
 const DEPOSIT_FIELDS = Object.keys(
@@ -225,7 +225,7 @@ describe("Proofs from a state that is read once", () => {
             checkMulti(tree, fork, proofs, targets.map(withoutField));
           }
         }),
-        { seed: 20_261_120, numRuns: 150 },
+        { seed: 20_261_120, numRuns: RANDOM_STATES },
       );
     });
 

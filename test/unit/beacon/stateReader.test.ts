@@ -9,6 +9,7 @@ import { StateReader } from "../../../oracle/beacon/stateReader.js";
 import type { PartsOf } from "../../../oracle/beacon/stateParts.js";
 import { describeWithEachHasher } from "./hashers.js";
 import {
+  RANDOM_STATES,
   EMPTY_SHAPE,
   expectedParts,
   randomState,
@@ -102,7 +103,7 @@ describe("StateReader", () => {
             const parts = read(fork, serialize(fork, state), pubkeys, chunkSizes);
             expect(parts).to.deep.equal(expectedParts(fork, state, pubkeys));
           }),
-          { seed: 20_261_120, numRuns: 60 },
+          { seed: 20_261_120, numRuns: RANDOM_STATES },
         );
       });
     }

@@ -4,6 +4,9 @@ import { MAX_EFFECTIVE_BALANCE_ELECTRA, MIN_ACTIVATION_BALANCE, SLOTS_PER_EPOCH 
 import { toHex } from "../../../oracle/beacon/hex.js";
 import type { SupportedFork } from "../../../oracle/beacon/forks.js";
 
+/** States that a property is tried on, of each fork. The nightly run tries more. */
+export const RANDOM_STATES = Number(process.env["RANDOM_STATES"] ?? 250);
+
 export type BeaconState = electra.BeaconState | fulu.BeaconState;
 export type AnyState = BeaconState | gloas.BeaconState;
 
